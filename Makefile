@@ -1,0 +1,49 @@
+# Two commands do everything: `make demo` runs the pipeline, `make test` checks and tests it.
+# The first of them creates .venv and installs; after that nothing is installed again until
+# pyproject.toml changes.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+JOSE := tests/keyvault/node_modules/.installed
+SOURCES := keyvault adc_firmware sensor_sim inference tools tests
+
+.PHONY: demo test test-full check format bench clean
+
+demo: $(INSTALLED)
+	$(BIN)/python tools/demo.py --output demo-output
+
+test: check $(JOSE)
+	$(BIN)/pytest
+
+test-full: check $(JOSE)
+	$(BIN)/pytest -m "full or not full"
+
+check: $(INSTALLED)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/mypy tools
+	$(BIN)/pytest tests/test_architecture.py
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+bench: $(INSTALLED)
+	$(BIN)/python tools/benchmark.py
+
+$(INSTALLED): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[host,dev]"
+	touch $@
+
+# node's jose is a second reader of sealed keys; its tests are skipped where npm is missing.
+$(JOSE): tests/keyvault/package.json
+	@if command -v npm >/dev/null; then \
+		npm install --silent --no-audit --no-fund --no-package-lock --prefix tests/keyvault && touch $@; \
+	else echo "npm is missing: the tests that need node's jose will be skipped"; fi
+
+clean:
+	rm -rf $(VENV) build *.egg-info demo-output tests/keyvault/node_modules .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,80 @@
+"""Files that are either whole or not there."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from keyvault.errors import InputError, OutputError
+
+PRIVATE_FILE = 0o600
+PRIVATE_FOLDER = 0o700
+PUBLIC_FILE = 0o644
+
+
+def write_whole(path: Path, data: bytes | memoryview, *, mode: int = PUBLIC_FILE, replace: bool = True) -> None:
+    """Write a file so that PATH holds either what it held before or all of ``data``.
+
+    The bytes go to a temporary file in the same folder, created with ``mode`` from the start
+    and synced, which then takes the name; the folder is synced last.  With ``replace=False``
+    an existing file is never overwritten, not even one that appears meanwhile.
+
+    Raises:
+        OutputError: PATH exists and ``replace`` is false, or it cannot be written.
+    """
+    temporary = path.parent / f".{path.name}.{secrets.token_hex(6)}.part"
+    try:
+        _write_new(temporary, data, mode)
+        if replace:
+            temporary.replace(path)
+        else:
+            os.link(temporary, path)
+        sync_folder(path.parent)
+    except FileExistsError as error:
+        raise OutputError(f"{path} exists", hint="choose another name or remove it first") from error
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}", hint="check the folder and free space") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write_new(path: Path, data: bytes | memoryview, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, mode)
+        file.write(data)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename or link in FOLDER durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_private_folder(path: Path) -> None:
+    """Create PATH and its parents; PATH itself with mode 0700."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        path.chmod(PRIVATE_FOLDER)
+    except OSError as error:
+        raise OutputError(f"cannot make {path}: {error.strerror}", hint="choose another place") from error
+
+
+def read_bounded(path: Path, limit: int, what: str) -> bytes:
+    """Read a file of at most ``limit`` bytes; InputError names ``what`` if that fails."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise InputError(
+            f"cannot read {what} {path}: {error.strerror}", hint="check the path and its permissions"
+        ) from error
+    if len(data) > limit:
+        raise InputError(f"{path} is larger than {limit} bytes, too large for {what}", hint="check the file")
+    return data

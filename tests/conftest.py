@@ -1,0 +1,35 @@
+"""Fixtures that every room's tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def privcam_data() -> Path:
+    """The folder of real data, named by PRIVCAM_DATA."""
+    folder = os.environ.get("PRIVCAM_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("PRIVCAM_DATA is not set to a folder of real data")
+    return Path(folder)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty PRIVCAM_HOME for one test."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("PRIVCAM_HOME", str(folder))
+    return folder
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out tests marked ``full`` unless -m asks for them."""
+    if config.option.markexpr:
+        return
+    skip = pytest.mark.skip(reason="runs in make test-full")
+    for item in items:
+        if "full" in item.keywords:
+            item.add_marker(skip)
