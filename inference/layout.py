@@ -51,6 +51,14 @@ class KeyedTensor:
     def __repr__(self) -> str:
         return f"KeyedTensor(shape={tuple(self.values.shape)}, {self.layout})"
 
+    @classmethod
+    def from_plain(cls, plain: Tensor, layout: Layout) -> KeyedTensor:
+        """A plain tensor (N, ...) put into the order of ``layout``: the inverse of :meth:`reveal`."""
+        first, last = layout.axes[0], layout.axes[-1]
+        flat = plain.flatten(first, last)
+        stored = torch.empty_like(flat).scatter_(first, _index(layout, flat, first), flat)
+        return cls(stored.view(plain.shape), layout)
+
     @property
     def shape(self) -> torch.Size:
         """Shape of the plain tensor."""
@@ -60,7 +68,12 @@ class KeyedTensor:
         """The plain tensor, in true order: for the key holder."""
         first, last = self.layout.axes[0], self.layout.axes[-1]
         flat = self.values.flatten(first, last)
-        index = self.layout.table.long()
-        view = [1] * flat.dim()
-        view[0], view[first] = index.shape
-        return flat.gather(first, index.view(view).expand(flat.shape)).view(self.values.shape)
+        return flat.gather(first, _index(self.layout, flat, first)).view(self.values.shape)
+
+
+def _index(layout: Layout, flat: Tensor, axis: int) -> Tensor:
+    """The layout's table as an index along ``axis`` of ``flat``."""
+    index = layout.table.long()
+    view = [1] * flat.dim()
+    view[0], view[axis] = index.shape
+    return index.view(view).expand(flat.shape)

@@ -55,10 +55,11 @@ def _run(body: Callable[[], Any], program: str) -> int:
 class _Refusing(click.Command):
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """Run, print any refusal as one line, and exit with its code."""
+        run: Callable[..., Any] = super().main
         if not standalone_mode:
-            return super().main(*args, standalone_mode=False, **extra)  # type: ignore[call-overload]
+            return run(*args, standalone_mode=False, **extra)
         program = extra.get("prog_name") or self.name or "privcam"
-        sys.exit(_run(lambda: super(_Refusing, self).main(*args, standalone_mode=False, **extra), program))
+        sys.exit(_run(lambda: run(*args, standalone_mode=False, **extra), program))
 
 
 class Command(_Refusing):

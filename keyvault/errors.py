@@ -69,3 +69,79 @@ class PassphraseError(PrivcamError):
     """A passphrase is missing, wrong, or was given where the secret has none."""
 
     exit_code = 10
+
+
+class GrantFormatError(InputError):
+    """A file is not a sealed key: wrong size, encoding, structure, members or version."""
+
+
+class DeviceFileError(InputError):
+    """A device file is not one, or holds keys that do not belong together."""
+
+
+class HostKeyError(InputError):
+    """A host key file is not an RSA key in PEM, or holds the other half of the pair."""
+
+
+class WeakKeyError(HostKeyError):
+    """An RSA key is shorter than 3072 bits, or longer than the 8192 that a sealed key has room for."""
+
+
+class ExposedFileError(InputError):
+    """A file with secrets can be read by other users."""
+
+
+class UnknownIssuerError(AuthenticationError):
+    """A sealed key was signed by another issuer than the trusted one."""
+
+
+class GrantSignatureError(AuthenticationError):
+    """The issuer's signature over a sealed key does not verify."""
+
+
+class GrantContentError(AuthenticationError):
+    """A correctly signed sealed key contradicts itself, such as recipients that differ from the claims."""
+
+
+class UnsealError(AuthenticationError):
+    """The epoch key cannot be unsealed with the key that the recipient's id names."""
+
+
+class CommitmentError(AuthenticationError):
+    """The unsealed epoch key is not the one that the grant commits to."""
+
+
+class WrongDeviceError(NotARecipientError):
+    """A sealed key is for another sensor, or for an earlier enrolment of this one."""
+
+
+class WrongHostError(NotARecipientError):
+    """A sealed key does not name this host."""
+
+
+class ExpiredGrantError(ValidityError):
+    """The grant's last second has passed."""
+
+
+class NotYetValidError(ValidityError):
+    """The grant's first second is still to come."""
+
+
+class VaultExistsError(VaultError):
+    """There is a vault at this place already."""
+
+
+class VaultMissingError(VaultError):
+    """There is no vault at this place."""
+
+
+class VaultDamagedError(VaultError):
+    """The vault's file is not a vault, was changed from outside, or is in use."""
+
+
+class UnknownNameError(VaultError):
+    """The vault has no sensor, host or epoch of that name."""
+
+
+class NameTakenError(VaultError):
+    """The name, or the key behind it, is enrolled already."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,8 @@ class Permutation:
     """A bijection of the raster positions of an array of ``shape``.
 
     ``table[s]`` is the stored position of the sample whose true raster position is ``s``.  The
-    table is int32 and read-only.  A Permutation says nothing of how it was made; converter and
-    host share it.
+    table is int32 and read-only; an array given to the constructor is taken over, not copied.
+    A Permutation says nothing of how it was made; converter and host share it.
 
     Raises ValueError if the table's length does not fit the shape.  That the table is a
     bijection is the maker's duty; :meth:`check` verifies it.
@@ -23,7 +24,7 @@ class Permutation:
 
     def __init__(self, table: NDArray[np.int32], shape: tuple[int, ...]) -> None:
         flat = np.ascontiguousarray(table, np.int32).reshape(-1)
-        if flat.size != int(np.prod(shape)):
+        if flat.size != prod(shape):
             raise ValueError(f"a table of {flat.size} entries does not fit shape {shape}")
         flat = flat.view()
         flat.flags.writeable = False
@@ -33,7 +34,7 @@ class Permutation:
     @classmethod
     def identity(cls, shape: tuple[int, ...]) -> Permutation:
         """The permutation that moves nothing."""
-        return cls(np.arange(int(np.prod(shape)), dtype=np.int32), shape)
+        return cls(np.arange(prod(shape), dtype=np.int32), shape)
 
     def __len__(self) -> int:
         return self.table.size

@@ -116,7 +116,8 @@ class Policy:
             raise InputError("policy has missing or unknown members")
         enums: dict[str, type[StrEnum]] = {"cfa": Cfa, "unit": Unit, "protection": Protection, "frame_keys": FrameKeys}
         try:
-            return cls(**{name: enums[name](v) if name in enums else v for name, v in value.items()})
+            members: dict[str, Any] = {name: enums[name](v) if name in enums else v for name, v in value.items()}
+            return cls(**members)
         except (ValueError, TypeError) as error:
             raise InputError(f"policy is malformed: {error}") from error
 
@@ -149,6 +150,8 @@ def _check_geometry(policy: Policy) -> None:
         raise PolicyError(f"quads need an even size, not {policy.width}x{policy.height}")
     if policy.scope in ("row", "frame"):
         return
+    if not isinstance(policy.scope, str):
+        raise PolicyError("policy scope must be text")
     prefix, _, rows = policy.scope.partition(":")
     if prefix != "band" or not rows.isascii() or not rows.isdigit() or rows != str(int(rows)) or int(rows) < 1:
         raise PolicyError(f"scope {policy.scope!r} is not row, band:N or frame")

@@ -6,6 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("privcam", deadline=None, derandomize=True)
+settings.load_profile("privcam")
 
 
 @pytest.fixture(scope="session")

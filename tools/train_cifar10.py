@@ -22,6 +22,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 import cifar10
+from accuracy import Accuracy
 from inference.models import CIFAR10_MEAN, CIFAR10_STD, MODELS
 from keyvault.console import Command
 from keyvault.errors import InputError
@@ -114,13 +115,13 @@ def _cutout(images: Tensor, side: int, centre_row: Tensor, centre_column: Tensor
 
 
 @torch.no_grad()
-def accuracy(network: nn.Module, split: Split, batch: int = 500) -> tuple[int, int]:
-    """Correct predictions and number of images, in float32."""
+def measure(network: nn.Module, split: Split, batch: int = 500) -> Accuracy:
+    """Accuracy of a network in float32."""
     network.eval()
     correct = 0
     for images, labels in zip(split.images.split(batch), split.labels.split(batch), strict=True):
         correct += int((network(normalise(images)).argmax(1) == labels).sum())
-    return correct, len(split.labels)
+    return Accuracy(correct, len(split.labels))
 
 
 class Training:
@@ -202,21 +203,11 @@ class Training:
         return float(loss.detach())
 
 
-def _percent(correct: int, total: int) -> str:
-    """Accuracy with its 95 % Wilson interval."""
-    z, p = 1.96, correct / total
-    centre = (p + z * z / (2 * total)) / (1 + z * z / total)
-    half = z * np.sqrt(p * (1 - p) / total + z * z / (4 * total * total)) / (1 + z * z / total)
-    low, high = 100 * (centre - half), 100 * (centre + half)
-    return f"{100 * p:.2f} % ({correct} of {total}; 95 % interval {low:.2f} to {high:.2f})"
-
-
-def write_release(training: Training, splits: dict[str, Split], folder: Path) -> str:
-    """Write the weights and the model card; return the accuracy line."""
+def write_release(training: Training, splits: dict[str, Split], folder: Path) -> Accuracy:
+    """Write the weights and the model card; return the accuracy on all unseen images."""
     recipe = training.recipe
     network = training.average.module
-    held_out, test = accuracy(network, splits["held out"]), accuracy(network, splits["test"])
-    unseen = _percent(held_out[0] + test[0], held_out[1] + test[1])
+    held_out, test = measure(network, splits["held out"]), measure(network, splits["test"])
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     save_file(weights, folder / f"{recipe.model}.safetensors", metadata={"model": recipe.model, "dataset": "CIFAR-10"})
     parameters = sum(p.numel() for p in network.parameters())
@@ -226,16 +217,16 @@ def write_release(training: Training, splits: dict[str, Split], folder: Path) ->
         f"{parameters:,} parameters, float32, trained by `tools/train_cifar10.py` on the first 45,000 training\n"
         f"images. Classes: {', '.join(cifar10.CLASSES)}. Input: RGB / 255, mean {CIFAR10_MEAN}, std {CIFAR10_STD}.\n\n"
         f"## Accuracy on images never trained on\n\n"
-        f"- last 5,000 training images: {_percent(*held_out)}\n"
-        f"- test file: {_percent(*test)}\n"
-        f"- both: {unseen}\n\n"
+        f"- last 5,000 training images: {held_out}\n"
+        f"- test file: {test}\n"
+        f"- both: {held_out + test}\n\n"
         f"## Command\n\n`python tools/train_cifar10.py --model {recipe.model} --data DIR --epochs {recipe.epochs} "
         f"--batch {recipe.batch} --lr {recipe.learning_rate} --seed {recipe.seed} -o DIR`\n\n"
         f"PyTorch {torch.__version__}, {training.device.type}, {str(training.precision).removeprefix('torch.')} "
         f"autocast.\n\n## Recipe\n\nSGD with Nesterov momentum, one cycle, moving average of weights.\n\n{options}\n"
     )
     (folder / f"{recipe.model}.md").write_text(card)
-    return unseen
+    return held_out + test
 
 
 def _device(name: str) -> torch.device:
@@ -278,8 +269,8 @@ def main(
     while training.epoch < epochs:
         loss = training.run_epoch(splits["train"])
         training.save()
-        correct, total = accuracy(training.average.module, splits["held out"])
-        click.echo(f"epoch {training.epoch}/{epochs}  loss {loss:.3f}  held out {100 * correct / total:.2f} %")
+        held_out = measure(training.average.module, splits["held out"])
+        click.echo(f"epoch {training.epoch}/{epochs}  loss {loss:.3f}  held out {100 * held_out.fraction:.2f} %")
     click.echo(f"unseen images: {write_release(training, splits, output)}")
 
 

@@ -1,0 +1,158 @@
+"""The law of an edge: how the values that flow along it are ordered.
+
+An edge is either plain or keyed.  The order of a keyed edge is an affine function of one table,
+the table of its *layout group*: the element whose true raster index over the keyed axes is t is
+stored at ``offset[t] + scale * k[which[t]]``.  A window operator opens a new group; every
+operator that moves nothing passes its group on; flattening, slicing and reshaping derive an order
+from the same group.  Where two groups meet in one operator, one is bound to the other, so that both
+have one table.  None of this knows any key: tables are drawn later, for every group one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+
+@dataclass(eq=False, slots=True)
+class Group:
+    """Edges that share one table: a permutation of ``size`` positions, to be drawn.
+
+    Attributes:
+        size: how many positions.
+        name: the node that opened it.
+        given: the table comes with each input, per sample; it is never drawn and never bound.
+        bound: the order this group has been bound to; None while it is free.
+    """
+
+    size: int
+    name: str
+    given: bool = False
+    bound: Order | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Order:
+    """An order of ``size`` elements: ``offset[t] + scale * k[which[t]]`` with k the group's table.
+
+    ``which`` and ``offset`` are int64 (size,); None stands for t itself, and for zero.
+    """
+
+    group: Group
+    size: int
+    which: Tensor | None = None
+    offset: Tensor | None = None
+    scale: int = 1
+
+    @classmethod
+    def of(cls, group: Group) -> Order:
+        """The group's own order."""
+        return cls(group, group.size)
+
+    def resolve(self) -> Order:
+        """The same order in terms of a group that is not bound."""
+        order = self
+        while (base := order.group.bound) is not None:
+            which = _take(order.which, base.which, order.size)
+            offset = None if base.offset is None else order.scale * _at(base.offset, order.which)
+            if order.offset is not None:
+                offset = order.offset if offset is None else order.offset + offset
+            order = Order(base.group, order.size, which, offset, order.scale * base.scale)
+        return order
+
+    def reindex(self, index: Tensor) -> Order:
+        """The order of elements ``index`` (int64) of this one, where they stay stored."""
+        which = index if self.which is None else self.which[index]
+        offset = None if self.offset is None else self.offset[index]
+        return Order(self.group, index.numel(), _unless_trivial(which, self.group.size), offset, self.scale)
+
+    def lift(self, outer: int, inner: int) -> Order:
+        """The order of the joint index (outer, this, inner), of which only this part is permuted."""
+        if outer == inner == 1:
+            return self
+        size = outer * self.size * inner
+        element = torch.arange(size)
+        before, own, after = element // (self.size * inner), element // inner % self.size, element % inner
+        base = before * self.size + (0 if self.offset is None else self.offset[own])
+        which = own if self.which is None else self.which[own]
+        return Order(
+            self.group, size, _unless_trivial(which, self.group.size), base * inner + after, self.scale * inner
+        )
+
+    def same(self, other: Order) -> bool:
+        """Whether both are one order, whatever the keys."""
+        a, b = self.resolve(), other.resolve()
+        if a.group is not b.group or a.size != b.size or a.scale != b.scale:
+            return False
+        return _equal(a.which, b.which) and _equal(a.offset, b.offset)
+
+    def table(self, keys: Mapping[Group, Tensor]) -> Tensor:
+        """int32 (1 or N, size): where each element is stored, under these tables of the groups."""
+        order = self.resolve()
+        table = keys[order.group]
+        if order.which is not None:
+            table = table[:, order.which.to(table.device)]
+        if order.scale != 1:
+            table = table * order.scale
+        if order.offset is not None:
+            table = table + order.offset.to(table.device, torch.int32)
+        return table
+
+    @property
+    def _permutes_its_group(self) -> bool:
+        return self.size == self.group.size and self.scale == 1 and self.offset is None
+
+
+def unify(one: Order, other: Order) -> bool:
+    """Make two orders the same by binding the group of one; False where that cannot be."""
+    one, other = one.resolve(), other.resolve()
+    if one.same(other):
+        return True
+    if one.size != other.size or one.group is other.group or one.group.given or other.group.given:
+        return False
+    for free, fixed in ((other, one), (one, other)):
+        if free._permutes_its_group:  # noqa: SLF001 - the same class
+            free.group.bound = fixed if free.which is None else fixed.reindex(torch.argsort(free.which))
+            return True
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """True order: no position is shuffled."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Keyed:
+    """The joint raster index of ``axes`` (consecutive, ascending, never the batch axis) is in ``order``."""
+
+    order: Order
+    axes: tuple[int, ...]
+
+
+Law = Plain | Keyed
+PLAIN = Plain()
+
+
+def _take(index: Tensor | None, values: Tensor | None, size: int) -> Tensor | None:
+    """``values[index]`` as indices, where None is the identity."""
+    if values is None:
+        return index
+    return values if index is None else _unless_trivial(values[index], size)
+
+
+def _at(values: Tensor, index: Tensor | None) -> Tensor:
+    return values if index is None else values[index]
+
+
+def _unless_trivial(which: Tensor, size: int) -> Tensor | None:
+    return None if which.numel() == size and torch.equal(which, torch.arange(size)) else which
+
+
+def _equal(one: Tensor | None, other: Tensor | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return torch.equal(one, other)

@@ -1,0 +1,23 @@
+"""What turns an exported graph into a keyed one: small passes, each doing one thing.
+
+Every pass takes and returns a GraphModule, and what it returned is verified by
+:func:`inference.passes.check.check_layouts`.
+"""
+
+from inference.passes.assign import assign_layouts
+from inference.passes.check import LayoutCheckError, check_layouts
+from inference.passes.cleanup import remove_no_ops, remove_writes
+from inference.passes.fold import fold_batch_norm
+from inference.passes.fuse import fuse_activations
+from inference.passes.lower import lower
+
+__all__ = [
+    "LayoutCheckError",
+    "assign_layouts",
+    "check_layouts",
+    "fold_batch_norm",
+    "fuse_activations",
+    "lower",
+    "remove_no_ops",
+    "remove_writes",
+]

@@ -1,0 +1,95 @@
+"""Give every edge its law: the planner."""
+
+from __future__ import annotations
+
+import re
+from math import prod
+
+from torch import fx
+
+from inference.edges import PLAIN, Group, Keyed, Law, Order
+from inference.errors import UnsupportedOperator, UnsupportedOperatorError
+from inference.rules import RULES
+from inference.rules.call import Call, Unsupported, extents_of, is_tensor, law_of, relayout, shape_of
+
+SUPPORTED_HINT = "replace these operators, or run these parts of the network outside of secure()"
+_FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
+
+
+def assign_layouts(module: fx.GraphModule, axes: tuple[int, ...]) -> fx.GraphModule:
+    """Plan a network of one input that is shuffled along ``axes``.
+
+    The input is copied into a group of its own at once, so that nothing after that depends on the
+    keys of the frames.  Every other operator is planned by its rule; one whose inputs are all plain
+    runs as it is.
+
+    Returns a new GraphModule whose nodes carry ``meta["law"]``.  Raises UnsupportedOperatorError,
+    which names all operators that no rule covers.
+    """
+    planner = _Planner(axes)
+    for node in module.graph.nodes:
+        planner.plan(node)
+    if planner.refused:
+        raise UnsupportedOperatorError(planner.refused, hint=SUPPORTED_HINT)
+    planner.graph.eliminate_dead_code()
+    return fx.GraphModule(module, planner.graph)
+
+
+class _Planner:
+    def __init__(self, axes: tuple[int, ...]) -> None:
+        self.axes = axes
+        self.graph = fx.Graph()
+        self.planned: dict[fx.Node, fx.Node] = {}
+        self.refused: list[UnsupportedOperator] = []
+
+    def plan(self, node: fx.Node) -> None:
+        """Add what computes ``node`` to the planned graph."""
+        if node.op == "placeholder":
+            self.planned[node] = self._enter(node)
+        elif node.op == "call_function" and any(isinstance(law_of(self.planned[i]), Keyed) for i in node.all_input_nodes):
+            self.planned[node] = self._by_rule(node)
+        else:
+            self.planned[node] = self._copy(node, PLAIN)
+
+    def _copy(self, node: fx.Node, law: Law) -> fx.Node:
+        planned = self.graph.node_copy(node, lambda argument: self.planned[argument])
+        planned.meta["law"] = law
+        return planned
+
+    def _enter(self, node: fx.Node) -> fx.Node:
+        positions = prod(extents_of(node, self.axes))
+        frame = self._copy(node, Keyed(Order.of(Group(positions, node.name, given=True)), self.axes))
+        return relayout(self.graph, frame, Order.of(Group(positions, f"{node.name}_entry")), self.axes)
+
+    def _by_rule(self, node: fx.Node) -> fx.Node:
+        try:
+            rule = RULES.get(node.target)  # type: ignore[arg-type]  # a target without a rule may be anything
+            if rule is None:
+                raise Unsupported
+            return rule(Call(node, self.graph, self.planned))
+        except Unsupported as refusal:
+            self.refused.append(_describe(node, str(refusal)))
+            return self._pretend(node)
+
+    def _pretend(self, node: fx.Node) -> fx.Node:
+        """Stands for a refused operator, so that the others behind it are looked at too."""
+        inputs = [(law_of(planned), shape_of(planned)) for planned in map(self.planned.get, node.all_input_nodes)]
+        law, shape = next((law, shape) for law, shape in inputs if isinstance(law, Keyed))
+        if not is_tensor(node) or len(shape_of(node)) != len(shape):
+            return self._copy(node, PLAIN)
+        sizes = [size for axis in law.axes if isinstance(size := shape_of(node)[axis], int)]
+        return self._copy(node, Keyed(Order.of(Group(prod(sizes), node.name)), law.axes))
+
+
+def _describe(node: fx.Node, reason: str) -> UnsupportedOperator:
+    stack = node.meta.get("nn_module_stack") or {}
+    module = next((path for path, _ in reversed(stack.values())), "")
+    operator = f"{node.target} ({reason})" if reason else str(node.target)
+    return UnsupportedOperator(operator, module, _source(node.meta.get("stack_trace") or ""))
+
+
+def _source(trace: str) -> str:
+    """The innermost line of a stack trace that is not torch's own."""
+    frames = [(m["file"], m["line"]) for m in _FRAME.finditer(trace)]
+    own = [frame for frame in frames if "/torch/" not in frame[0]] or frames
+    return ":".join(own[-1]) if own else ""

@@ -1,0 +1,27 @@
+"""Parameters and buffers of a GraphModule, by the path that get_attr nodes name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, fx, nn
+
+
+def is_constant(node: Any) -> bool:
+    """Whether an argument is a parameter, a buffer or None."""
+    return node is None or (isinstance(node, fx.Node) and node.op == "get_attr")
+
+
+def read_constant(module: nn.Module, path: str) -> Tensor:
+    """The parameter or buffer at a dotted path."""
+    owner, _, name = path.rpartition(".")
+    value = getattr(module.get_submodule(owner), name)
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{path} is no tensor")
+    return value.detach()
+
+
+def write_constant(module: nn.Module, path: str, value: Tensor) -> None:
+    """Put a parameter at a dotted path whose owner exists, replacing what is there."""
+    owner, _, name = path.rpartition(".")
+    setattr(module.get_submodule(owner), name, nn.Parameter(value, requires_grad=False))

@@ -1,0 +1,29 @@
+"""Operators that look along some axes only, channels as a rule, position by position."""
+
+from __future__ import annotations
+
+import torch
+from torch import fx
+
+from inference.rules.call import Call, Unsupported
+from inference.rules.table import rule
+
+aten = torch.ops.aten
+
+
+@rule(aten.batch_norm.default)
+def batch_norm(call: Call) -> fx.Node:
+    """Scales and shifts every channel."""
+    law = call.keyed_source()
+    if 1 in law.axes:
+        raise Unsupported("the channels are shuffled")
+    return call.keep(law)
+
+
+@rule(aten.softmax.int, aten.log_softmax.int)
+def softmax(call: Call) -> fx.Node:
+    """Normalises along one axis; its order does not matter if it is shuffled by itself."""
+    law = call.keyed_source()
+    if call.axis("dim") in law.axes and law.axes != (call.axis("dim"),):
+        raise Unsupported("normalises along one of several axes that are shuffled together")
+    return call.keep(law)

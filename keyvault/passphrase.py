@@ -1,0 +1,81 @@
+"""Where command lines take passphrases from: a file, standard input or the terminal.
+
+Never from arguments or the environment, which other processes and shell histories can see.
+"""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+from keyvault.errors import PassphraseError
+from keyvault.files import read_bounded
+from keyvault.hosts import load_host_key, needs_passphrase
+
+MAX_PASSPHRASE = 1024
+STANDARD_INPUT = "-"
+
+
+def existing(file: str | None, what: str) -> bytes:
+    """The passphrase of a secret that has one.
+
+    Args:
+        file: a file whose only line it is, ``-`` for standard input, None to ask on the terminal.
+        what: whose passphrase it is, for the prompt and for messages.
+
+    Raises:
+        PassphraseError: there is no terminal to ask on, or what came is no passphrase.
+        InputError: the file cannot be read.
+    """
+    if file is not None:
+        return _from_file(file)
+    _need_terminal(what, "--passphrase-file FILE")
+    return _check(getpass.getpass(f"Passphrase of {what}: ").encode())
+
+
+def new(file: str | None, without: bool, what: str) -> bytes | None:
+    """A passphrase for a secret that is being made; None if ``without`` one was asked for.
+
+    Raises as :func:`existing` does; on a terminal it is asked twice.
+    """
+    if without:
+        if file is not None:
+            raise PassphraseError("a passphrase file and --no-passphrase were both given", hint="give one of them")
+        return None
+    if file is not None:
+        return _from_file(file)
+    _need_terminal(what, "--passphrase-file FILE, or --no-passphrase to go without")
+    first = getpass.getpass(f"New passphrase of {what}: ")
+    if getpass.getpass("The same again: ") != first:
+        raise PassphraseError("the two passphrases differ", hint="try again")
+    return _check(first.encode())
+
+
+def open_host_key(path: Path, file: str | None) -> RSAPrivateKey:
+    """Read a host's private key, with its passphrase if it has one; raises as its reader and :func:`existing`."""
+    passphrase = existing(file, str(path)) if file is not None or needs_passphrase(path) else None
+    return load_host_key(path, passphrase)
+
+
+def _from_file(file: str) -> bytes:
+    if file == STANDARD_INPUT:
+        data = sys.stdin.buffer.read(MAX_PASSPHRASE + 3)
+    else:
+        data = read_bounded(Path(file), MAX_PASSPHRASE + 2, "passphrase file")
+    return _check(data.removesuffix(b"\n").removesuffix(b"\r"))
+
+
+def _check(passphrase: bytes) -> bytes:
+    if not 1 <= len(passphrase) <= MAX_PASSPHRASE or b"\n" in passphrase or b"\0" in passphrase:
+        raise PassphraseError(
+            f"a passphrase is one line of 1 to {MAX_PASSPHRASE} bytes", hint="check the file or type it again"
+        )
+    return passphrase
+
+
+def _need_terminal(what: str, flags: str) -> None:
+    if not sys.stdin.isatty():
+        raise PassphraseError(f"no passphrase for {what}, and no terminal to ask on", hint=f"give {flags}")

@@ -1,0 +1,133 @@
+"""The command ``sensor-sim``: the simulated camera at the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+from tqdm import tqdm
+
+from adc_firmware import write
+from keyvault.cli_options import Size, file_option
+from keyvault.console import Group
+from keyvault.files import write_whole
+from keyvault.policy import Cfa
+from sensor_sim.camera import Camera
+from sensor_sim.loading import CHART
+from sensor_sim.outputs import FrameNames, check_outputs, describe
+from sensor_sim.raw_files import RawLayout, read_headerless
+from sensor_sim.scene import DnScene
+from sensor_sim.settings import SEED_BITS, CameraSettings
+
+_RAW_OPTIONS = ("raw_size", "raw_cfa", "raw_black", "raw_white")
+
+
+@click.group(cls=Group, name="sensor-sim", context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="privcam")
+def sensor_sim() -> None:
+    """A simulated camera whose chip puts out private frames only."""
+
+
+@sensor_sim.command()
+@click.option(
+    "--key", "keys", multiple=True, required=True, type=click.Path(path_type=Path), help="Sealed key, or a folder."
+)
+@click.option("--scene", default=CHART, show_default=True, help="chart, an image (PNG, JPEG) or a raw file.")
+@click.option("-o", "--output", default="frame%05d.dng", show_default=True, help="File; %d is the frame's number.")
+@click.option("--frames", type=click.IntRange(min=1), default=1, show_default=True, help="How many frames.")
+@click.option("--shutter", type=int, default=10_000, show_default=True, help="Exposure time, microseconds.")
+@click.option("--gain", type=float, default=1.0, show_default=True, help="Analogue gain.")
+@click.option("--noise", type=click.Choice(["on", "off"]), default="on", show_default=True, help="Shot and read noise.")
+@click.option("--seed", type=click.IntRange(0, 2**SEED_BITS - 1), help="Of the noise.  [default: a new one]")
+@file_option("--metadata", help="Write what the headers say to this file as JSON.")
+@file_option("--device", help="The sensor's device file.  [default: the one in this user's home]")
+@click.option("--raw-size", type=Size(), help="Headerless .raw (16 bits, little-endian): photosites, width first.")
+@click.option("--raw-cfa", type=click.Choice([value.value for value in Cfa]), help="Headerless .raw: its mosaic.")
+@click.option("--raw-black", type=click.IntRange(0, 65_535), help="Headerless .raw: black level, DN.")
+@click.option("--raw-white", type=click.IntRange(0, 65_535), help="Headerless .raw: white level, DN.")
+@click.option("-q", "--quiet", is_flag=True, help="Do not print the names of the files.")
+@click.pass_context
+def capture(context: click.Context, /, **options: Any) -> None:
+    """Capture private frames.
+
+    The newest epoch among the keys that is valid now is used.  Files appear whole or not at all,
+    and replace what had their name.  A raw file enters as it is: --shutter and --gain then only
+    go into the header.
+    """
+    names = FrameNames(options["output"], options["frames"])
+    scene: Path | DnScene | str = options["scene"] if options["scene"] == CHART else Path(options["scene"])
+    extra = [path for path in (options["metadata"],) if path]
+    check_outputs([*names.paths(), *extra], _inputs(options))
+    if any(options[name] is not None for name in _RAW_OPTIONS):
+        scene = read_headerless(Path(options["scene"]), _layout(options))
+    settings = CameraSettings(options["shutter"], options["gain"], options["noise"] == "on", options["seed"])
+    with ExitStack() as stack:
+        with _native_messages_off():
+            camera = stack.enter_context(
+                Camera(options["keys"], scene=scene, device=options["device"], settings=settings)
+            )
+        _refuse_noise_on_dn(context, camera)
+        _capture(camera, names, options)
+
+
+def _capture(camera: Camera, names: FrameNames, options: dict[str, Any]) -> None:
+    """Write the frames, and the metadata of those that were written, also if the run is cut short."""
+    records: list[dict[str, Any]] = []
+    try:
+        for path in tqdm(names.paths(), total=names.count, unit="frame", disable=None if names.count > 1 else True):
+            frame = camera.capture()
+            write(frame, path)
+            records.append(describe(frame, path))
+            if not options["quiet"]:
+                tqdm.write(str(path))
+    finally:
+        if options["metadata"] and records:
+            text = json.dumps(records, indent=2) + "\n"
+            write_whole(options["metadata"], text.encode())
+
+
+def _inputs(options: dict[str, Any]) -> list[Path]:
+    scene = [] if options["scene"] == CHART else [Path(options["scene"])]
+    device = [options["device"]] if options["device"] else []
+    return [*options["keys"], *scene, *device]
+
+
+def _layout(options: dict[str, Any]) -> RawLayout:
+    missing = [f"--{name.replace('_', '-')}" for name in _RAW_OPTIONS if options[name] is None]
+    if missing:
+        raise click.UsageError(f"a headerless raw file also needs {', '.join(missing)}")
+    width, height = options["raw_size"]
+    return RawLayout(width, height, Cfa(options["raw_cfa"]), options["raw_black"], options["raw_white"])
+
+
+def _refuse_noise_on_dn(context: click.Context, camera: Camera) -> None:
+    asked = [name for name in ("noise", "seed") if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    if isinstance(camera.scene, DnScene) and asked and camera.settings.noise:
+        raise click.UsageError(f"--{asked[0]} is for light; {camera.scene.name} enters as DN, without noise")
+
+
+@contextmanager
+def _native_messages_off() -> Iterator[None]:
+    """Keep what image libraries print on stderr from joining our own one-line refusals."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    sensor_sim(prog_name="sensor-sim")

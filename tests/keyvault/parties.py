@@ -1,0 +1,43 @@
+"""The vault, sensor and hosts of the test vectors, as the keyvault's tests use them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from keyvault.device import Device
+from keyvault.hosts import generate_host_key
+from keyvault.issuing import HostKey, Issued, IssuerSecrets, SensorKeys, Terms, issue_epoch
+from keyvault.policy import Policy
+
+VECTORS = Path(__file__).resolve().parent.parent / "vectors" / "sealed_key"
+NOW = 1_800_000_000
+ISSUER = Ed25519PrivateKey.from_private_bytes(b"i" * 32)
+DEVICE = Device("cam", b"k" * 32, Ed25519PrivateKey.from_private_bytes(b"s" * 32), ISSUER.public_key())
+TERMS = Terms(("lab", "mobile"), Policy(64, 48), NOW - 10, NOW + 10)
+
+
+@cache
+def host_key(name: str) -> RSAPrivateKey:
+    """The private key of host ``lab`` or ``mobile``."""
+    key = load_pem_private_key((VECTORS / f"{name}.pem").read_bytes(), None)
+    assert isinstance(key, RSAPrivateKey)
+    return key
+
+
+@cache
+def stranger() -> RSAPrivateKey:
+    """The key of a host that nobody enrolled."""
+    return generate_host_key()
+
+
+def issued(terms: Terms = TERMS, epoch: int = 1, **changes: object) -> Issued:
+    """A sealed key of ISSUER for DEVICE and the hosts of the terms."""
+    sensor = SensorKeys("cam", DEVICE.kek, DEVICE.signer.public_key())
+    hosts = [HostKey(name, host_key(name).public_key()) for name in terms.hosts]
+    return issue_epoch(IssuerSecrets(b"r" * 32, ISSUER), sensor, hosts, epoch, replace(terms, **changes))
