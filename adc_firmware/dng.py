@@ -20,11 +20,9 @@ from numpy.typing import NDArray
 from adc_firmware.errors import FrameError, FrameTamperedError
 from adc_firmware.frame import (
     DOMAIN,
-    MAX_HEADER_BYTES,
     SIGNATURE_BYTES,
     FrameHeader,
     PrivateFrame,
-    check_claims,
     raster_bytes,
     select_grant,
     verify,
@@ -72,7 +70,6 @@ def decode(data: bytes, grants: Mapping[str, Grant]) -> PrivateFrame:
     data = bytes(data)
     header, signature = _private_data(data)
     grant = select_grant(header, grants)
-    check_claims(header, grant)
     front = _front(header, signature)
     expected = len(front) + _sample_bytes(header)
     if len(data) != expected:
@@ -113,8 +110,6 @@ def _private_data(data: bytes) -> tuple[FrameHeader, bytes]:
     if len(data) < _HEADER:
         raise FrameError("the private frame ends inside its header", hint="fetch the file again")
     (length,) = struct.unpack_from("<I", data, _HEADER - 4)
-    if length > MAX_HEADER_BYTES:
-        raise FrameError(f"frame header of {length} bytes; at most {MAX_HEADER_BYTES} are allowed")
     end = _HEADER + length
     if len(data) < end + SIGNATURE_BYTES:
         raise FrameError("the private frame ends inside its header", hint="fetch the file again")

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from adc_firmware import dng
 from adc_firmware.addressing import frame_permutation, unmask
-from adc_firmware.frame import FrameHeader, PrivateFrame, check_claims, select_grant
+from adc_firmware.errors import ForeignFrameError
+from adc_firmware.frame import FrameHeader, PrivateFrame, select_grant
 from keyvault import places
 from keyvault.envelope import SealedGrant, read_sealed
 from keyvault.errors import GrantFormatError, InputError, NotARecipientError, PrivcamError, ValidityError
@@ -89,9 +90,14 @@ class Session:
         refusal = self._refused.get(header.key_id)
         if refusal is not None:
             raise refusal.error
-        opened = self._opened[select_grant(header, self.grants).key_id]
-        check_claims(header, opened.grant)
-        opened.grant.check_validity(self._clock())
+        grant = select_grant(header, self.grants)
+        if (header.sensor, header.epoch, header.policy) != (grant.sensor, grant.epoch, grant.policy):
+            raise ForeignFrameError(
+                f"the frame was verified under another grant than this session's {grant.key_id}",
+                hint="let the session open the frame's file",
+            )
+        grant.check_validity(self._clock())
+        opened = self._opened[grant.key_id]
         permutation = frame_permutation(opened, header.frame_id)
         mask_key = opened.frame_secrets(header.frame_id).mask_key
         return ShuffledFrame(header, unmask(private.samples, permutation, mask_key, header.policy), permutation)

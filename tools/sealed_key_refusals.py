@@ -108,7 +108,14 @@ def dishonest(bench: Bench) -> Iterator[Refusal]:
     yield Refusal("white-space", "a space in the JSON", error, bench.sign(spaced))
     short = payload | {"tag": canonical.b64url(canonical.unb64url(payload["tag"], "tag")[:12])}
     yield Refusal("short-tag", "a tag of 12 bytes", error, bench.sign(short))
-    yield Refusal("compressed", "compression", error, bench.with_protected(zip="DEF"))
+    for name, changes in {
+        "compressed": {"zip": "DEF"},
+        "other-encryption": {"enc": "A128GCM"},
+        "inner-version-2": {"v": 2},
+        "inner-type": {"typ": "JWT"},
+    }.items():
+        what = f"protected header with {canonical.dumps(changes).decode()}"
+        yield Refusal(name, what, error, bench.with_protected(**changes))
     claims = bench.grant.to_json()
     policy = claims["policy"] | {"frame_keys": "fixed"}
     yield Refusal(

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from keyvault.policy import Cfa
 
-UNITY = 1024  # a white-balance gain of 1.0
 BILINEAR_REACH, MALVAR_REACH = 1, 2  # farthest tap, in photosites
 _COLOURS = {"R": 0, "G": 1, "B": 2}
 
@@ -25,23 +24,21 @@ _compiled: Callable[[_Function], _Function] = njit(cache=True, nogil=True)
 
 
 class Frame(NamedTuple):
-    """Shuffled samples and their levels.
+    """Shuffled samples and how to read them.
 
     Attributes:
         samples: uint16 (photosites, 1 or 3), stored order, mask taken off.
         table: int32 (photosites,), stored position of each true raster position.
         width: photosites of a row.
-        gains: int64 (4, 1 or 3), white balance of phase 2 * (y & 1) + (x & 1); 1024 is 1.0.
-        black: black level, DN.
-        top: white level minus black level, DN.
+        colours: int64 (4, 1 or 3), 0 red, 1 green, 2 blue: of each phase 2 * (y & 1) + (x & 1).
+        balanced: int32 (3, 2**bits), what a DN of each colour becomes.
     """
 
     samples: NDArray[np.uint16]
     table: NDArray[np.int32]
     width: int
-    gains: NDArray[np.int64]
-    black: int
-    top: int
+    colours: NDArray[np.int64]
+    balanced: NDArray[np.int32]
 
 
 class Area(NamedTuple):
@@ -99,32 +96,36 @@ def mirrored(first: int, last: int, length: int) -> NDArray[np.int64]:
 
 
 def phase_colours(cfa: Cfa) -> NDArray[np.int64]:
-    """int64 (4,): colour of each phase of a colour filter array; greens without one."""
+    """int64 (4,): 0 red, 1 green, 2 blue, of each phase of a colour filter array; greens without one."""
     return np.array([_COLOURS[letter] for letter in ("GGGG" if cfa is Cfa.NONE else cfa)], np.int64)
 
 
 @_compiled
 def balance(frame: Frame, area: Area, order: NDArray[np.int32], values: NDArray[np.int32]) -> None:
-    """Subtract the black level, apply the white balance and put the samples of an area in ``order``."""
+    """Look up what black level and white balance make of an area's samples and put them in ``order``."""
+    # A table instead of arithmetic with clipping: a branch on a sample that is still on its way
+    # from memory would cost several times the rest.
+    last_dn = frame.balanced.shape[1] - 1
     place = 0
     for y in range(area.first_row, area.last_row):
         for x in range(area.first_column, area.last_column):
-            stored = np.uint32(frame.table[y * frame.width + x])
+            phase = 2 * (y & 1) + (x & 1)
+            stored = np.uint32(frame.table[np.uint32(y * frame.width + x)])
             target = np.uint32(order[place])
             place += 1
             for c in range(frame.samples.shape[1]):
-                linear = np.int64(frame.samples[stored, c]) - frame.black
-                value = (linear * frame.gains[2 * (y & 1) + (x & 1), c] + 512) >> 10
-                values[target, c] = min(max(value, -frame.top), frame.top)
+                dn = frame.samples[stored, c] & last_dn
+                values[target, c] = frame.balanced[frame.colours[phase, c], dn]
 
 
 @_compiled
 def _at(patch: Patch, row_start: int, column: int) -> int:
-    return np.int64(patch.values[np.uint32(patch.order[np.uint32(row_start + column)]), 0])
+    value: int = patch.values[np.uint32(patch.order[np.uint32(row_start + column)]), 0]
+    return value
 
 
 @_compiled
-def _put(target: Target, place: int, channel: int, value: int) -> None:
+def _put(target: Target, place: np.uint32, channel: int, value: int) -> None:
     top = target.tone.shape[0] - 1
     target.out[place, channel] = target.tone[np.uint32(min(max(value, 0), top)), channel]
 

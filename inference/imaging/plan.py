@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -168,8 +169,7 @@ def _bands(policy: Policy, method: Method, rows: Axis, columns: Axis) -> tuple[B
     limit = max(PATCH_PHOTOSITES // (width * method.grain) - 2 * method.reach, MIN_BAND_ROWS)
     cuts = np.linspace(0, height, -(-height // limit) + 1).astype(int).tolist()
     return tuple(
-        _band(policy, method, (rows.first, first, last), (columns.first, across))
-        for first, last in zip(cuts[:-1], cuts[1:], strict=True)
+        _band(policy, method, (rows.first, first, last), (columns.first, across)) for first, last in pairwise(cuts)
     )
 
 

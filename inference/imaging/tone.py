@@ -1,8 +1,7 @@
-"""From integer linear light to float32: one table look-up.
+"""Functions of one value, as tables: from DN to balanced samples, from pixels to float32.
 
-The demosaiced value v, an integer from 0 to top = white level - black level, becomes
-x = v / top in float32, then the transfer function, then (x - mean) / std.  As v has few values,
-the table holds all of them, and the float arithmetic is the same wherever a pixel lies.
+As DN and demosaiced values are few, a table holds all of them, and the arithmetic is the same
+wherever a sample or pixel lies.
 """
 
 from __future__ import annotations
@@ -13,6 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.imaging.settings import Gamma, Triple
+
+GAIN_BITS = 10
+UNITY = 1 << GAIN_BITS  # a white-balance gain of 1.0
 
 NO_MEAN: Triple = (0.0, 0.0, 0.0)
 NO_STD: Triple = (1.0, 1.0, 1.0)
@@ -30,8 +32,25 @@ def srgb(linear: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @lru_cache(maxsize=16)
+def balance_table(bits: int, black: int, top: int, gains: tuple[int, int, int]) -> NDArray[np.int32]:
+    """int32 (3, 2**bits), read-only: what each DN of red, green and blue becomes.
+
+    ((dn - black) * gain + 512) >> 10, an arithmetic shift, clipped to -top .. top.  Values below black
+    stay negative, so that noise about black keeps its mean through the demosaic.
+    """
+    linear = np.arange(2**bits, dtype=np.int64) - black
+    balanced = (linear * np.array(gains, np.int64)[:, None] + UNITY // 2) >> GAIN_BITS
+    table = np.clip(balanced, -top, top).astype(np.int32)
+    table.flags.writeable = False
+    return table
+
+
+@lru_cache(maxsize=16)
 def tone_table(top: int, gamma: Gamma, mean: Triple | None, std: Triple | None) -> NDArray[np.float32]:
-    """float32 (top + 1, 3), read-only: the output value of each integer value and channel."""
+    """float32 (top + 1, 3), read-only: the output value of each demosaiced value and channel.
+
+    x = value / top in float32, then the transfer function, then (x - mean) / std.
+    """
     levels = np.arange(top + 1, dtype=np.float32) / np.float32(top)
     if gamma is Gamma.SRGB:
         levels = srgb(np.arange(top + 1, dtype=np.float64) / top).astype(np.float32)

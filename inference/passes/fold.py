@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from inference.passes.constants import is_constant, read_constant, write_constant
+from inference.constants import is_constant, read_constant, write_constant
 
 aten = torch.ops.aten
 CONVOLUTIONS = (aten.conv2d.default, aten.conv2d.padding)

@@ -187,18 +187,18 @@ def refusal(file: bytes, grants: list[dict[str, Any]]) -> str | None:  # noqa: P
     if header["key_id"] not in at_hand:
         return "ForeignFrameError"
     grant = at_hand[header["key_id"]]
-    if any(header[name] != grant[name] for name in ("sensor", "epoch", "policy")):
-        return "FrameTamperedError"
     front, policy = before_strip(header, signature), header["policy"]
     if len(file) != len(front) + 2 * policy["width"] * policy["height"] * policy["samples_per_photosite"]:
         return "FrameError"
+    if file[: len(front)] != front:
+        return "FrameTamperedError"
+    if any(header[name] != grant[name] for name in ("sensor", "epoch", "policy")):
+        return "FrameTamperedError"
     raster = file[len(front) :]
     try:
         public = Ed25519PublicKey.from_public_bytes(octets(grant["sensor_key"]))
         public.verify(signature, signed_bytes(body, raster))
     except InvalidSignature:
-        return "FrameTamperedError"
-    if file[: len(front)] != front:
         return "FrameTamperedError"
     return "FrameError" if max(np.frombuffer(raster, "<u2")) >= 2 ** policy["bits"] else None
 

@@ -49,6 +49,12 @@ def test_every_dn_comes_from_its_own_voltage() -> None:
     np.testing.assert_array_equal(converter.convert((dn / 65536).astype(np.float32)), dn)
 
 
+def test_rounding_is_that_of_double_precision() -> None:
+    converter = Converter(bits=16, black_level=300, gain=61234.5)
+    volts = np.random.default_rng(5).uniform(0, 1.08, 200_000).astype(np.float32)
+    np.testing.assert_array_equal(converter.convert(volts), model(volts, converter))
+
+
 def test_a_strided_view_converts_like_its_copy() -> None:
     converter = Converter(bits=12, black_level=5, gain=100.0)
     volts = np.linspace(-1, 50, 96, dtype=np.float32).reshape(8, 12)

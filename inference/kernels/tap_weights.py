@@ -1,0 +1,78 @@
+"""Weights of convolutions, arranged for rows of gathered taps: dense, grouped, depthwise."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from inference.kernels.matmul import PackedMatrix
+
+
+class TapWeight(Protocol):
+    """A prepared weight."""
+
+    outputs: int
+
+    def multiply(self, tapped: Tensor, bias: Tensor | None, activation: str | None, out: Tensor) -> None:
+        """Write the convolution of gathered taps (R, T, C) to ``out`` (R, O)."""
+
+
+def tap_weight(weight: Tensor, groups: int) -> TapWeight:
+    """Prepare a weight (O, C / groups, kh, kw)."""
+    if groups == 1:
+        return Dense(weight)
+    return Depthwise(weight) if weight.shape[1] == 1 else Grouped(weight, groups)
+
+
+class Dense:
+    """One matrix (O, T C)."""
+
+    def __init__(self, weight: Tensor) -> None:
+        self.outputs = weight.shape[0]
+        self._matrix = PackedMatrix(weight.flatten(2).transpose(1, 2).reshape(self.outputs, -1))
+
+    def multiply(self, tapped: Tensor, bias: Tensor | None, activation: str | None, out: Tensor) -> None:
+        """One matrix product."""
+        self._matrix.multiply(tapped.flatten(1), bias, activation, out)
+
+
+class Grouped:
+    """One matrix (T C / G, O / G) for each of G groups."""
+
+    def __init__(self, weight: Tensor, groups: int) -> None:
+        self.outputs, self._groups = weight.shape[0], groups
+        by_group = weight.flatten(2).unflatten(0, (groups, -1))  # (G, O / G, C / G, T)
+        self._matrices = by_group.permute(0, 3, 2, 1).flatten(1, 2).contiguous()
+
+    def multiply(self, tapped: Tensor, bias: Tensor | None, activation: str | None, out: Tensor) -> None:
+        """One matrix product a group."""
+        by_group = tapped.unflatten(2, (self._groups, -1)).permute(2, 0, 1, 3).flatten(2)  # (G, R, T C / G)
+        product = torch.bmm(by_group, self._matrices)
+        out.unflatten(1, (self._groups, -1)).copy_(product.transpose(0, 1))
+        _finish(out, bias, activation)
+
+
+class Depthwise:
+    """One weight (T, C, M) a tap and channel, for M outputs of each channel."""
+
+    def __init__(self, weight: Tensor) -> None:
+        self.outputs = weight.shape[0]
+        self._weight = weight
+
+    def multiply(self, tapped: Tensor, bias: Tensor | None, activation: str | None, out: Tensor) -> None:
+        """Weighted taps, summed."""
+        channels = tapped.shape[2]
+        by_tap = self._weight.flatten(1).unflatten(0, (channels, -1)).permute(2, 0, 1)  # (T, C, M)
+        sums = out.unflatten(1, (channels, -1)).zero_()
+        for tap in range(tapped.shape[1]):
+            sums.addcmul_(tapped[:, tap, :, None], by_tap[tap])
+        _finish(out, bias, activation)
+
+
+def _finish(out: Tensor, bias: Tensor | None, activation: str | None) -> None:
+    if bias is not None:
+        out.add_(bias)
+    if activation == "relu":
+        out.relu_()

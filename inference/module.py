@@ -1,0 +1,210 @@
+"""A network that computes on shuffled inputs."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.utils import _pytree as pytree
+
+from inference.edges import Group, Keyed, Law
+from inference.errors import InputMismatchError
+from inference.layout import KeyedTensor
+from inference.plan import Kitchen, LayoutGroup, Plan, layout_of
+from keyvault.expansion import uniform_table
+
+Draw = Callable[[int], Tensor]
+
+
+def draw_uniform(positions: int) -> Tensor:
+    """int32 (positions,): a uniform permutation from this machine's randomness."""
+    return torch.from_numpy(uniform_table(os.urandom(32), positions))
+
+
+@dataclass(frozen=True, slots=True)
+class Intermediate:
+    """One value inside a keyed network.
+
+    Attributes:
+        name: the operator that made it.
+        module: dotted path of the module it belongs to; empty for the network itself.
+        value: a KeyedTensor where it is shuffled.
+    """
+
+    name: str
+    module: str
+    value: Tensor | KeyedTensor
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """Tables of the inner groups, and the inputs of the graph that follow from them; others are None."""
+
+    tables: Mapping[Group, Tensor]
+    inputs: tuple[Any, ...]
+
+
+class KeyedModule(nn.Module):
+    """A network converted by :func:`inference.convert.secure`.
+
+    Calling it with a :class:`~inference.layout.KeyedTensor` of shape (N, C, H, W) returns what the
+    plain network returns for the plain tensor: plain where the result has no shuffled positions,
+    such as class scores, and a KeyedTensor where it has.
+
+    Inner layouts are drawn from this machine's randomness, one for each layout group; all samples
+    of one call share them.  They are renewed before a call that would bring the frames seen under
+    them above ``rekey_every``, and they are in no state_dict and no pickle.
+
+    It is for inference: no gradient flows.  Several threads may call it.
+    """
+
+    def __init__(self, network: fx.GraphModule, plan: Plan, sample: Tensor, rekey_every: int) -> None:
+        super().__init__()
+        self.network, self.plan, self.rekey_every = network, plan, rekey_every
+        self.draw: Draw = draw_uniform
+        self.register_buffer("_like", sample.new_empty(0), persistent=False)
+        self._forget()
+        self.register_load_state_dict_post_hook(lambda module, _: module._forget())  # noqa: SLF001 - its own
+        self.eval()
+
+    @property
+    def groups(self) -> tuple[LayoutGroup, ...]:
+        """Which edges share an order."""
+        return self.plan.groups
+
+    def forward(self, x: KeyedTensor) -> Any:
+        """Run the network.
+
+        Raises InputMismatchError, before anything is computed, if ``x`` is not a KeyedTensor of the
+        network's input shape, dtype and device, shuffled along its positions.
+        """
+        self._check(x)
+        with torch.no_grad():
+            keys, inputs = self._inputs(x)
+            results = self.network(x.values, *inputs)
+            wrapped = [_wrap(result, law, keys) for result, law in zip(results, self.plan.results, strict=True)]
+        return pytree.tree_unflatten(wrapped, self.plan.tree)
+
+    def intermediates(self, x: KeyedTensor) -> Iterator[Intermediate]:
+        """Run the network and look at every tensor inside, from the input on."""
+        self._check(x)
+        with torch.no_grad():
+            keys, inputs = self._inputs(x)
+            seen: list[Intermediate] = []
+            _Observer(self.network, self.plan, keys, seen).run(x.values, *inputs)
+        yield from seen
+
+    def rekey(self) -> None:
+        """Draw new inner layouts now."""
+        with self._lock:
+            self._renew()
+
+    def extra_repr(self) -> str:
+        """What a print shows."""
+        return f"backend={self.plan.backend.name}, groups={len(self.plan.drawn)}, rekey_every={self.rekey_every}"
+
+    def _check(self, x: KeyedTensor) -> None:
+        if not isinstance(x, KeyedTensor):
+            raise InputMismatchError(
+                f"a keyed network takes a KeyedTensor, not a {type(x).__name__}",
+                hint="open frames with inference.isp(), or call the plain network",
+            )
+        like, shape = self._like, tuple(x.shape)
+        expected = "x".join("N" if size is None else str(size) for size in self.plan.shape)
+        if len(shape) != len(self.plan.shape) or any(
+            size not in (None, found) for size, found in zip(self.plan.shape, shape, strict=True)
+        ):
+            raise InputMismatchError(
+                f"the network takes {expected}, the input is {'x'.join(map(str, shape))}",
+                hint="give isp() the network's size, or convert the network for this one",
+            )
+        if x.layout.axes != self.plan.entry.axes:
+            raise InputMismatchError(f"the network takes axes {self.plan.entry.axes} shuffled, not {x.layout.axes}")
+        if x.values.dtype != like.dtype:
+            raise InputMismatchError(f"the network computes in {like.dtype}, the input is {x.values.dtype}")
+        if x.values.device != like.device or x.layout.table.device != like.device:
+            raise InputMismatchError(
+                f"the network is on {like.device}, the input's values on {x.values.device} and its layout on "
+                f"{x.layout.table.device}",
+                hint="move both with .to()",
+            )
+
+    def _inputs(self, x: KeyedTensor) -> tuple[Mapping[Group, Tensor], list[Any]]:
+        """Tables of all groups and the lowered graph's further inputs, for one call."""
+        with self._lock:
+            frames = x.values.shape[0]
+            if self._keys is None or (self._seen and self._seen + frames > self.rekey_every):
+                self._renew()
+            self._seen += frames
+            keys, weights = self._keys, self._weights
+        kitchen = self._kitchen({**keys.tables, self.plan.frame_group: x.layout.table})
+        inputs = []
+        for ingredient, of_weights, of_keys in zip(self.plan.ingredients, weights, keys.inputs, strict=True):
+            ready = of_weights if of_keys is None else of_keys
+            inputs.append(ingredient.make(kitchen) if ready is None else ready)
+        return kitchen.keys, inputs
+
+    def _renew(self) -> None:
+        device = self._like.device
+        tables = {group: self.draw(group.size)[None].to(device) for group in self.plan.drawn}
+        self._keys = _Keys(tables, self._make("keys", tables))
+        if self._weights is None:
+            self._weights = self._make("weights", {})
+        self._seen = 0
+
+    def _make(self, kind: str, tables: Mapping[Group, Tensor]) -> tuple[Any, ...]:
+        kitchen, plan = self._kitchen(tables), self.plan
+        return tuple(i.make(kitchen) if plan.kind(i) == kind else None for i in plan.ingredients)
+
+    def _kitchen(self, tables: Mapping[Group, Tensor]) -> Kitchen:
+        return Kitchen(tables, self.network, self.plan.backend, self._like.dtype, self._like.device)
+
+    def _forget(self) -> None:
+        """Drop everything that follows from keys or weights; the next call makes it anew."""
+        self._keys: _Keys | None = None
+        self._weights: tuple[Any, ...] | None = None
+        self._seen = 0
+        self._lock = threading.Lock()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> KeyedModule:
+        super()._apply(fn, recurse)
+        self._forget()
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name not in ("_keys", "_weights", "_lock")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._forget()
+
+
+class _Observer(fx.Interpreter):
+    """Runs a lowered graph and keeps every tensor that flows in it."""
+
+    def __init__(
+        self, network: fx.GraphModule, plan: Plan, keys: Mapping[Group, Tensor], seen: list[Intermediate]
+    ) -> None:
+        super().__init__(network)
+        self.plan, self.keys, self.seen = plan, keys, seen
+
+    def run_node(self, n: fx.Node) -> Any:
+        """Compute a node and note its value."""
+        result = super().run_node(n)
+        law = self.plan.laws.get(n.name)
+        if law is not None and n.op != "get_attr" and isinstance(result, Tensor):
+            stack = n.meta.get("nn_module_stack") or {}
+            module = next((path for path, _ in reversed(stack.values())), "")
+            self.seen.append(Intermediate(n.name, module, _wrap(result, law, self.keys)))
+        return result
+
+
+def _wrap(result: Any, law: Law, keys: Mapping[Group, Tensor]) -> Any:
+    if not isinstance(law, Keyed):
+        return result
+    return KeyedTensor(result, layout_of(law, result.shape, keys))
