@@ -1,1 +1,79 @@
-"""placeholder"""
+"""The authorised host: opens private frames and runs networks on them while they stay shuffled.
+
+Names are loaded when they are first used, so that importing the package alone is quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from inference.convert import secure
+    from inference.errors import (
+        DeviceUnavailableError,
+        InputMismatchError,
+        ModelError,
+        UnknownModelError,
+        UnsupportedOperatorError,
+        WeightsError,
+    )
+    from inference.imaging import IspSettings, isp
+    from inference.layout import KeyedTensor, Layout
+    from inference.models import Preset, preset
+    from inference.module import KeyedModule
+    from inference.session import Session, ShuffledFrame, open_session
+    from inference.weights import load_weights
+
+__all__ = [
+    "DeviceUnavailableError",
+    "InputMismatchError",
+    "IspSettings",
+    "KeyedModule",
+    "KeyedTensor",
+    "Layout",
+    "ModelError",
+    "Preset",
+    "Session",
+    "ShuffledFrame",
+    "UnknownModelError",
+    "UnsupportedOperatorError",
+    "WeightsError",
+    "isp",
+    "load_weights",
+    "open_session",
+    "preset",
+    "secure",
+]
+
+_ERRORS = "inference.errors"
+_HOME = {
+    "DeviceUnavailableError": _ERRORS,
+    "InputMismatchError": _ERRORS,
+    "IspSettings": "inference.imaging",
+    "KeyedModule": "inference.module",
+    "KeyedTensor": "inference.layout",
+    "Layout": "inference.layout",
+    "ModelError": _ERRORS,
+    "Preset": "inference.models",
+    "Session": "inference.session",
+    "ShuffledFrame": "inference.session",
+    "UnknownModelError": _ERRORS,
+    "UnsupportedOperatorError": _ERRORS,
+    "WeightsError": _ERRORS,
+    "isp": "inference.imaging",
+    "load_weights": "inference.weights",
+    "open_session": "inference.session",
+    "preset": "inference.models",
+    "secure": "inference.convert",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from keyvault import places, report
-from keyvault.cli_options import Duration, Function, Instant, Size, existing_passphrase, file_option, open_vault, say
+from keyvault.cli_options import Function, duration, existing_passphrase, file_option, instant, open_vault, say, size
 from keyvault.envelope import read_sealed
 from keyvault.errors import OutputError
 from keyvault.files import write_whole
@@ -40,7 +40,7 @@ def _choice(name: str, kind: type[StrEnum], default: str | None, help: str) -> C
 @click.command()
 @_sensor
 @_host("Enrolled host that may open the frames; may be repeated.", required=True)
-@click.option("--size", type=Size(), required=True, help="Photosites, width first.")
+@click.option("--size", required=True, help="Photosites, width first.", **size)
 @_choice("--cfa", Cfa, None, "Colour filter array.  [default: RGGB; none with --stacked]")
 @click.option("--bits", type=int, default=12, show_default=True, help="Bit depth, 8 to 16.")
 @click.option("--stacked", is_flag=True, help="Three samples at each photosite, no colour filter array.")
@@ -50,8 +50,8 @@ def _choice(name: str, kind: type[StrEnum], default: str | None, help: str) -> C
     "--protection", Protection, Protection.SHUFFLE_MASK.value, "New positions, or new positions and masked values."
 )
 @_choice("--frame-keys", FrameKeys, FrameKeys.PER_FRAME.value, "A key for each frame; fixed is breakable.")
-@click.option("--valid-for", type=Duration(), default=_YEAR, show_default=True, help="Such as 30d, 12h or 90m.")
-@click.option("--not-before", type=Instant(), help="First moment of validity, ISO 8601.  [default: now]")
+@click.option("--valid-for", default=_YEAR, show_default=True, help="Such as 30d, 12h or 90m.", **duration)
+@click.option("--not-before", help="First moment of validity, ISO 8601.  [default: now]", **instant)
 @file_option("-o", "--output", default=Path("sealed.bin"), show_default=True, help="Sealed key to write.")
 @_force
 @existing_passphrase
@@ -69,7 +69,7 @@ def issue(base: Path, /, **options: Any) -> None:
 @click.command()
 @_sensor
 @_host("Hosts, instead of those of the last epoch; may be repeated.")
-@click.option("--valid-for", type=Duration(), help="Instead of the last epoch's span.")
+@click.option("--valid-for", help="Instead of the last epoch's span.", **duration)
 @file_option("-o", "--output", help="Sealed key to write.  [default: SENSOR-epochNNNN.bin]")
 @_force
 @existing_passphrase

@@ -18,45 +18,47 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
-class Size(click.ParamType):
-    """``1920x1080``, width first, as (width, height)."""
+def _parsed(metavar: str, parse: Callable[[str], Any], example: str) -> dict[str, Any]:
+    """What click.option needs for a value that ``parse`` reads, or refuses with ValueError."""
 
-    name = "WxH"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        """Parse, or fail with the form that is wanted."""
-        match = re.fullmatch(r"([0-9]{1,6})x([0-9]{1,6})", str(value))
-        if not match:
-            self.fail(f"{value!r} is not a size such as 1920x1080 (width first)", param, ctx)
-        return int(match[1]), int(match[2])
-
-
-class Duration(click.ParamType):
-    """``30d``, ``12h``, ``90m`` or ``45s``, as seconds."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Parse, or fail with the form that is wanted."""
-        match = re.fullmatch(r"([1-9][0-9]{0,8})([smhd])", str(value))
-        if not match:
-            self.fail(f"{value!r} is not a duration such as 30d, 12h, 90m or 45s", param, ctx)
-        return int(match[1]) * _UNITS[match[2]]
-
-
-class Instant(click.ParamType):
-    """A date and time of ISO 8601, UTC unless it names its zone, as Unix seconds."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Parse, or fail with the form that is wanted."""
+    def callback(_context: click.Context, _option: click.Parameter, text: str | None) -> Any:
+        if text is None:
+            return None
         try:
-            moment = datetime.fromisoformat(str(value))
-        except ValueError:
-            self.fail(f"{value!r} is not a time such as 2026-11-20 or 2026-11-20T09:30:00Z", param, ctx)
-        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+            return parse(text)
+        except (ValueError, OverflowError) as error:
+            raise click.BadParameter(f"{text!r} is not a {metavar} such as {example}") from error
 
+    return {"metavar": metavar.upper(), "callback": callback}
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"([0-9]{1,6})x([0-9]{1,6})", text)
+    if not match:
+        raise ValueError(text)
+    return int(match[1]), int(match[2])
+
+
+def _duration(text: str) -> int:
+    match = re.fullmatch(r"([1-9][0-9]{0,8})([smhd])", text)
+    if not match:
+        raise ValueError(text)
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def _instant(text: str) -> int:
+    moment = datetime.fromisoformat(text)
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+
+
+size = _parsed("size", _size, "1920x1080 (width first)")
+"""``1920x1080``, width first, as (width, height)."""
+
+duration = _parsed("duration", _duration, "30d, 12h, 90m or 45s")
+"""As seconds."""
+
+instant = _parsed("time", _instant, "2026-11-20 or 2026-11-20T09:30:00Z")
+"""A date and time of ISO 8601, UTC unless it names its zone, as Unix seconds."""
 
 existing_passphrase = click.option(
     "--passphrase-file", metavar="FILE", help="File with the passphrase; - reads standard input.  [default: ask]"

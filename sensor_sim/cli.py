@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,7 +16,7 @@ from click.core import ParameterSource
 from tqdm import tqdm
 
 from adc_firmware import write
-from keyvault.cli_options import Size, file_option
+from keyvault.cli_options import file_option, size
 from keyvault.console import Group
 from keyvault.files import write_whole
 from keyvault.policy import Cfa
@@ -26,7 +27,16 @@ from sensor_sim.raw_files import RawLayout, read_headerless
 from sensor_sim.scene import DnScene
 from sensor_sim.settings import SEED_BITS, CameraSettings
 
+_FILE = click.Path(path_type=Path, dir_okay=False)
 _RAW_OPTIONS = ("raw_size", "raw_cfa", "raw_black", "raw_white")
+
+
+def _size(_context: click.Context, _option: click.Parameter, text: str | None) -> tuple[int, int] | None:
+    """``1920x1080``, width first, as (width, height)."""
+    match = re.fullmatch(r"([0-9]{1,6})x([0-9]{1,6})", text or "0x0")
+    if not match:
+        raise click.BadParameter(f"{text!r} is not a size such as 1920x1080 (width first)")
+    return None if text is None else (int(match[1]), int(match[2]))
 
 
 @click.group(cls=Group, name="sensor-sim", context_settings={"help_option_names": ["-h", "--help"]})
@@ -46,9 +56,9 @@ def sensor_sim() -> None:
 @click.option("--gain", type=float, default=1.0, show_default=True, help="Analogue gain.")
 @click.option("--noise", type=click.Choice(["on", "off"]), default="on", show_default=True, help="Shot and read noise.")
 @click.option("--seed", type=click.IntRange(0, 2**SEED_BITS - 1), help="Of the noise.  [default: a new one]")
-@file_option("--metadata", help="Write what the headers say to this file as JSON.")
-@file_option("--device", help="The sensor's device file.  [default: the one in this user's home]")
-@click.option("--raw-size", type=Size(), help="Headerless .raw (16 bits, little-endian): photosites, width first.")
+@click.option("--metadata", type=_FILE, help="Write what the headers say to this file as JSON.")
+@click.option("--device", type=_FILE, help="The sensor's device file.  [default: the one in this user's home]")
+@click.option("--raw-size", help="Headerless .raw (16 bits, little-endian): photosites, width first.", **size)
 @click.option("--raw-cfa", type=click.Choice([value.value for value in Cfa]), help="Headerless .raw: its mosaic.")
 @click.option("--raw-black", type=click.IntRange(0, 65_535), help="Headerless .raw: black level, DN.")
 @click.option("--raw-white", type=click.IntRange(0, 65_535), help="Headerless .raw: white level, DN.")

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from numpy.typing import NDArray
 
+from adc_firmware import Exposure, MaskGenerator, SecureAdc
+from adc_firmware.readout import Addresses, read_rows
+from keyvault.derivation import commitment
 from keyvault.expansion import expand, uniform_table
-from keyvault.policy import Policy, Unit
+from keyvault.grant import Grant, Kind, OpenGrant, Recipient
+from keyvault.identity import thumbprint
+from keyvault.policy import Cfa, Policy, Unit
 from measure import Comparison, compare
+from sensor_sim import CameraSettings, DnScene, PixelModel, Shot, draw_chart
+from sensor_sim.pixel import DnArray, ExposedArray
 
 WIDTH, HEIGHT = 4000, 3000
 KEY = bytes(range(32))
@@ -19,6 +29,10 @@ def run(rounds: int) -> Iterator[Comparison]:
     yield key_expansion(rounds)
     yield key_expansion_by_policy(rounds)
     yield key_expansion_of_small_frames(rounds)
+    yield readout(rounds)
+    yield expansion_and_readout(rounds)
+    yield capture(rounds, noise=False)
+    yield capture(max(3, rounds // 3), noise=True)
 
 
 def key_expansion(rounds: int) -> Comparison:
@@ -59,3 +73,86 @@ def key_expansion_of_small_frames(rounds: int) -> Comparison:
         "uniform_table, 64": lambda: uniform_table(KEY, 64),
     }
     return compare("key expansion of small frames", things, rounds=max(rounds, 201))
+
+
+def _digitised(policy: Policy) -> tuple[NDArray[np.uint16], DnArray]:
+    """Random DN, as an array and as a source that the chip reads."""
+    dn = np.random.default_rng(0).integers(0, 2**policy.bits, (policy.height, policy.width), np.uint16)
+    return dn, DnArray(DnScene(dn, 0, 2**policy.bits - 1))
+
+
+def readout(rounds: int) -> Comparison:
+    """DN in, shuffled and masked DN out, the table given."""
+    policy = Policy(WIDTH, HEIGHT)
+    dn, source = _digitised(policy)
+    converter = PixelModel().converter(policy.bits)
+    permutation = expand(KEY, policy)
+    flat, index = dn.reshape(-1), permutation.table.astype(np.int64)
+    out = np.empty_like(flat)
+
+    def numpy_scatter() -> None:
+        out[index] = flat
+
+    things = {
+        "numpy out[perm] = x, shuffle only": numpy_scatter,
+        "readout, shuffle": lambda: read_rows(
+            source, converter, policy, Addresses(permutation, MaskGenerator(None, policy))
+        ),
+        "readout, shuffle and mask": lambda: read_rows(
+            source, converter, policy, Addresses(permutation, MaskGenerator(KEY, policy))
+        ),
+    }
+    return compare("readout, 4000x3000, 12 bit", things, rounds=rounds, pixels=policy.photosites)
+
+
+def expansion_and_readout(rounds: int) -> Comparison:
+    """From a frame key and DN to shuffled and masked DN."""
+    policy = Policy(WIDTH, HEIGHT)
+    dn, source = _digitised(policy)
+    converter = PixelModel().converter(policy.bits)
+    flat, generator = dn.reshape(-1), np.random.default_rng(0)
+
+    def numpy_both() -> NDArray[np.uint16]:
+        out = np.empty_like(flat)
+        out[generator.permutation(flat.size)] = flat
+        return out
+
+    things = {
+        "numpy permutation and out[perm] = x, shuffle only": numpy_both,
+        "expand and readout, shuffle and mask": lambda: read_rows(
+            source, converter, policy, Addresses(expand(KEY, policy), MaskGenerator(KEY, policy))
+        ),
+    }
+    return compare("expansion and readout, 4000x3000, 12 bit", things, rounds=rounds, pixels=policy.photosites)
+
+
+def _chip(policy: Policy) -> SecureAdc:
+    signer = Ed25519PrivateKey.from_private_bytes(KEY)
+    public, now = signer.public_key(), int(time.time())
+    recipients = (Recipient(Kind.SENSOR, "bench", thumbprint(public)), Recipient(Kind.HOST, "host", "H" * 43))
+    grant = Grant(
+        sensor="bench",
+        epoch=1,
+        policy=policy,
+        not_before=now,
+        not_after=now + 86_400,
+        issuer="I" * 43,
+        sensor_key=public.public_bytes_raw(),
+        recipients=recipients,
+        commitment=commitment(KEY),
+    )
+    return SecureAdc(OpenGrant(grant, KEY), signer, PixelModel().converter(policy.bits))
+
+
+def capture(rounds: int, *, noise: bool) -> Comparison:
+    """Light to a frame in memory: plain DN, and a signed private frame with a fresh key."""
+    policy, pixel = Policy(WIDTH, HEIGHT, Cfa.RGGB), PixelModel()
+    source = ExposedArray(draw_chart(WIDTH, HEIGHT), policy, CameraSettings(noise=noise), pixel, Shot(0, 0))
+    converter, chip = pixel.converter(policy.bits), _chip(policy)
+    exposure = Exposure(10_000, 1_000, (1_024, 1_024, 1_024), 0)
+    things = {
+        "plain: pixels and conversion": lambda: converter.convert(source.rows(0, HEIGHT)),
+        "private: the same, keys, shuffle, mask, signature": lambda: chip.read_out(source, exposure),
+    }
+    title = f"capture, 4000x3000, 12 bit, noise {'on' if noise else 'off'}"
+    return compare(title, things, rounds=rounds, pixels=policy.photosites)

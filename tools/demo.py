@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
-import contact_sheet
 import skimage
 import torch
+from inference.models.presets import PRESETS
+from inference.weights import load_weights
 
 import adc_firmware
+import contact_sheet
 import inference
-from inference.models.presets import PRESETS
 from inference.session import Session, ShuffledFrame
-from inference.weights import load_weights
 from keyvault.console import Command
 from keyvault.errors import OutputError, PrivcamError
 from keyvault.permutation import Permutation

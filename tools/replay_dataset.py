@@ -23,7 +23,6 @@ from tqdm import tqdm
 
 from adc_firmware import encode
 from image_sources import ImageSource, Item, check_uint8, open_source
-from keyvault.cli_options import file_option
 from keyvault.console import Command
 from keyvault.errors import InputError, OutputError, PolicyError
 from keyvault.files import sync_folder
@@ -181,7 +180,11 @@ def _refuse_photo_options(context: click.Context) -> None:
 @click.option("--seed", type=click.IntRange(0, 2**SEED_BITS - 1), default=0, show_default=True, help="Of the noise.")
 @click.option("--shutter", type=int, default=10_000, show_default=True, help="Exposure time, microseconds; with photo.")
 @click.option("--gain", type=float, default=1.0, show_default=True, help="Analogue gain; with photo.")
-@file_option("--device", help="The sensor's device file.  [default: the one in this user's home]")
+@click.option(
+    "--device",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The sensor's device file.  [default: the one in this user's home]",
+)
 @click.pass_context
 def main(context: click.Context, /, **options: Any) -> None:
     """Replay SOURCE (a CIFAR-10 folder, a folder of class folders, or images) to shards of private frames."""

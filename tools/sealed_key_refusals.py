@@ -108,12 +108,13 @@ def dishonest(bench: Bench) -> Iterator[Refusal]:
     yield Refusal("white-space", "a space in the JSON", error, bench.sign(spaced))
     short = payload | {"tag": canonical.b64url(canonical.unb64url(payload["tag"], "tag")[:12])}
     yield Refusal("short-tag", "a tag of 12 bytes", error, bench.sign(short))
-    for name, changes in {
+    inner: dict[str, dict[str, Any]] = {
         "compressed": {"zip": "DEF"},
         "other-encryption": {"enc": "A128GCM"},
         "inner-version-2": {"v": 2},
         "inner-type": {"typ": "JWT"},
-    }.items():
+    }
+    for name, changes in inner.items():
         what = f"protected header with {canonical.dumps(changes).decode()}"
         yield Refusal(name, what, error, bench.with_protected(**changes))
     claims = bench.grant.to_json()

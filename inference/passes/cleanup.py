@@ -22,6 +22,9 @@ NO_OPS = frozenset(
     }
 )
 
+#: Operators that differ only in what they ask of the order in memory, which is chosen anew.
+SAME_VALUES = {aten._unsafe_view.default: aten.reshape.default, aten.view.default: aten.reshape.default}
+
 
 def remove_writes(module: fx.GraphModule) -> fx.GraphModule:
     """Replace operators that write into their input (``relu_``) by those that return a new tensor.
@@ -46,6 +49,7 @@ def remove_no_ops(module: fx.GraphModule) -> fx.GraphModule:
     """Remove operators that only matter in training or to memory, assertions, and what nobody uses."""
     graph = module.graph
     for node in list(graph.nodes):
+        node.target = SAME_VALUES.get(node.target, node.target)
         if node.target in NO_OPS:
             node.replace_all_uses_with(node.args[0])
             graph.erase_node(node)

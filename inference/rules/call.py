@@ -78,7 +78,7 @@ class Call:
         """An axis argument, counted from the front of the source."""
         return int(self[name]) % len(shape_of(self.source))
 
-    def keep(self, law: Law, **changed: Any) -> fx.Node:
+    def keep(self, law: Law, /, **changed: Any) -> fx.Node:
         """The operator itself, run on stored values."""
         return self.emit(self.target, self._call_arguments(changed), law, self.node.meta["val"])
 

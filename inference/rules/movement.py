@@ -56,7 +56,6 @@ class _Moved:
     aten.transpose.int,
     aten.unflatten.int,
     aten.unsqueeze.default,
-    aten.view.default,
 )
 def movement(call: Call) -> fx.Node:
     """Any operator that only moves elements of one tensor, within each sample."""

@@ -10,10 +10,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from keyvault import places
 from keyvault.device import Device
 from keyvault.hosts import generate_host_key
 from keyvault.issuing import HostKey, Issued, IssuerSecrets, SensorKeys, Terms, issue_epoch
 from keyvault.policy import Policy
+from keyvault.vault import Vault
 
 VECTORS = Path(__file__).resolve().parent.parent / "vectors" / "sealed_key"
 NOW = 1_800_000_000
@@ -41,3 +43,12 @@ def issued(terms: Terms = TERMS, epoch: int = 1, **changes: object) -> Issued:
     sensor = SensorKeys("cam", DEVICE.kek, DEVICE.signer.public_key())
     hosts = [HostKey(name, host_key(name).public_key()) for name in terms.hosts]
     return issue_epoch(IssuerSecrets(b"r" * 32, ISSUER), sensor, hosts, epoch, replace(terms, **changes))
+
+
+def small_vault(home: Path) -> Vault:
+    """A new unlocked vault without passphrase, with sensor ``cam`` and the hosts of TERMS."""
+    vault = Vault.create(home, None)
+    vault.enroll_sensor("cam", places.device_file("cam", home))
+    for name in TERMS.hosts:
+        vault.enroll_host(name, host_key(name).public_key())
+    return vault

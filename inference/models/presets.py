@@ -1,0 +1,129 @@
+"""Networks by name: how to build one, what its input is made of, and what its classes are called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from inference.errors import UnknownModelError
+from inference.imaging.settings import Demosaic, Fit, Gamma, IspSettings, Triple
+from inference.models.resnet import preresnet110, resnet20, resnet32
+from inference.models.vgg import vgg16
+
+#: Per-channel mean and standard deviation of the CIFAR-10 training images, RGB in [0, 1].
+CIFAR10_MEAN = (0.4914, 0.4822, 0.4465)
+CIFAR10_STD = (0.2470, 0.2435, 0.2616)
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+MODELS: dict[str, Callable[[], nn.Module]] = {
+    "preresnet110": preresnet110,
+    "resnet20": resnet20,
+    "resnet32": resnet32,
+    "vgg16": vgg16,
+}
+
+TORCHVISION = "torchvision:"
+WEIGHTS_FOLDER = Path(__file__).parent / "weights"
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """One network and its surroundings.
+
+    Attributes:
+        name: what ``preset`` was asked for.
+        build: makes the network with random weights.
+        size: (height, width) of its input.
+        mean, std: of its input, RGB in [0, 1] after the sRGB curve.
+        classes: name of each class.
+        short_side: shorter side after scaling and before the centre crop to ``size``; None if
+            the scaled image just covers it.
+        demosaic: suits a frame larger than ``size``.
+        weights: those that come with the package, or None.
+    """
+
+    name: str
+    build: Callable[[], nn.Module]
+    size: tuple[int, int]
+    mean: Triple
+    std: Triple
+    classes: tuple[str, ...]
+    short_side: int | None = None
+    demosaic: Demosaic = Demosaic.BILINEAR
+    weights: Path | None = None
+
+    def isp_settings(
+        self,
+        *,
+        demosaic: Demosaic | None = None,
+        gamma: Gamma = Gamma.SRGB,
+        mean: Triple | None = None,
+        std: Triple | None = None,
+    ) -> IspSettings:
+        """Settings of the keyed ISP for this network; arguments replace the preset's own."""
+        return IspSettings(
+            size=self.size,
+            demosaic=demosaic or self.demosaic,
+            gamma=gamma,
+            mean=mean or self.mean,
+            std=std or self.std,
+            fit=Fit.CENTRE_CROP,
+            short_side=self.short_side,
+        )
+
+
+def preset(name: str) -> Preset:
+    """The network called ``name``: one of MODELS, or ``torchvision:`` and an ImageNet classifier's name.
+
+    A torchvision network is taken with the preprocessing of its first ImageNet weights, except
+    that images are always scaled bilinearly, and has no weights of its own here.
+
+    Raises:
+        UnknownModelError: there is no such network.
+    """
+    if name.startswith(TORCHVISION):
+        return _torchvision(name)
+    if name not in MODELS:
+        raise _unknown(name, sorted(MODELS), f"or {TORCHVISION}NAME")
+    shipped = WEIGHTS_FOLDER / f"{name}-cifar10.safetensors"
+    return Preset(
+        name,
+        MODELS[name],
+        (32, 32),
+        CIFAR10_MEAN,
+        CIFAR10_STD,
+        CIFAR10_CLASSES,
+        demosaic=Demosaic.QUAD,
+        weights=shipped if shipped.is_file() else None,
+    )
+
+
+def _torchvision(name: str) -> Preset:
+    from torchvision import models as zoo  # noqa: PLC0415 - takes a second, and most presets do without
+
+    known = zoo.list_models(module=zoo)
+    model = name.removeprefix(TORCHVISION)
+    if model not in known:
+        raise _unknown(model, known, f"of torchvision ({len(known)} names)")
+    weights: Any = next(iter(zoo.get_model_weights(model)))
+    usual = weights.transforms()
+    side = usual.crop_size[0]
+    return Preset(
+        name,
+        lambda: zoo.get_model(model, weights=None),
+        (side, side),
+        tuple(usual.mean),
+        tuple(usual.std),
+        tuple(weights.meta["categories"]),
+        short_side=max(usual.resize_size[0], side),
+    )
+
+
+def _unknown(name: str, known: list[str], more: str) -> UnknownModelError:
+    near = get_close_matches(name, known, 5) or known[:5]
+    return UnknownModelError(f"no network is called {name!r:.80}", hint=f"one of: {', '.join(near)} {more}")

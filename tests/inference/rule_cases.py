@@ -1,0 +1,185 @@
+"""Networks of one operator, for every rule at least one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch._ops import OpOverload
+from torch.nn import functional as F
+
+from keyed_helpers import Apply, random_tensor, randomise
+
+aten = torch.ops.aten
+SHAPE = (2, 6, 5, 7)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network that uses an operator on shuffled values of ``shape``."""
+
+    operator: OpOverload
+    network: nn.Module
+    shape: tuple[int, int, int, int] = SHAPE
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.operator}{'-' if self.name else ''}{self.name}".removeprefix("aten.")
+
+
+class WithConstant(nn.Module):
+    """A binary operator of the input and a parameter."""
+
+    def __init__(self, function: Callable[[Tensor, Tensor], Tensor], *shape: int) -> None:
+        super().__init__()
+        self.constant = nn.Parameter(random_tensor(*shape, seed=3))
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x, self.constant)
+
+
+def apply(operator: OpOverload, function: Callable[[Tensor], Tensor], name: str = "") -> Case:
+    return Case(operator, Apply(function), SHAPE, name)
+
+
+def layer(operator: OpOverload, module: nn.Module, name: str = "", shape: tuple[int, int, int, int] = SHAPE) -> Case:
+    return Case(operator, randomise(module.double()), shape, name)
+
+
+def pointwise_cases() -> list[Case]:
+    functions: dict[OpOverload, Callable[[Tensor], Tensor]] = {
+        aten.abs.default: torch.abs,
+        aten.clamp.default: lambda x: torch.clamp(x, -0.5, 0.5),
+        aten.clamp_min.default: lambda x: aten.clamp_min(x, 0.1),
+        aten.elu.default: F.elu,
+        aten.exp.default: torch.exp,
+        aten.gelu.default: F.gelu,
+        aten.hardsigmoid.default: F.hardsigmoid,
+        aten.hardswish.default: F.hardswish,
+        aten.hardtanh.default: lambda x: F.hardtanh(x, -0.3, 0.4),
+        aten.leaky_relu.default: F.leaky_relu,
+        aten.neg.default: torch.neg,
+        aten.pow.Tensor_Scalar: lambda x: x**2,
+        aten.relu.default: torch.relu,
+        aten.relu6.default: lambda x: aten.relu6(4 * x),
+        aten.rsub.Scalar: lambda x: aten.rsub(x, 1.5),
+        aten.sigmoid.default: torch.sigmoid,
+        aten.silu.default: F.silu,
+        aten.softplus.default: F.softplus,
+        aten.sqrt.default: lambda x: torch.sqrt(torch.exp(x)),
+        aten.tanh.default: torch.tanh,
+        aten.add.Scalar: lambda x: aten.add.Scalar(x, 2.0),
+        aten.sub.Scalar: lambda x: aten.sub.Scalar(x, 2.0),
+        aten.mul.Scalar: lambda x: aten.mul.Scalar(x, 2.0),
+        aten.div.Scalar: lambda x: aten.div.Scalar(x, 2.0),
+        aten.sub.Tensor: lambda x: x - F.max_pool2d(x, 3, 1, 1),
+        aten.mul.Tensor: lambda x: x * torch.sigmoid(F.avg_pool2d(x, 3, 1, 1)),
+        aten.div.Tensor: lambda x: x / (1 + x.abs()),
+        aten.maximum.default: lambda x: torch.maximum(x, -x),
+        aten.minimum.default: lambda x: torch.minimum(x, F.avg_pool2d(x, 3, 1, 1)),
+        aten.add.Tensor: lambda x: F.max_pool2d(x, 3, 1, 1) + x,
+    }
+    return [apply(operator, function) for operator, function in functions.items()] + [
+        apply(aten.mul.Tensor, lambda x: x * torch.sigmoid(x.mean((2, 3), keepdim=True)), "excitation"),
+        apply(aten.mul.Tensor, lambda x: torch.sigmoid(x.mean((2, 3), keepdim=True)) * x, "plain-first"),
+        apply(aten.relu.default, lambda x: F.relu(x + 1, inplace=True) * 2, "in-place"),
+        Case(aten.add.Tensor, WithConstant(torch.add, 6, 1, 1), name="bias"),
+        Case(aten.add.Tensor, WithConstant(torch.add, 1, 6, 5, 7), name="position-embedding"),
+        Case(aten.add.Tensor, WithConstant(lambda x, c: c + x, 5, 7), name="map-of-lower-rank"),
+        Case(aten.mul.Tensor, WithConstant(torch.mul, 7), name="one-row"),
+        apply(aten.cat.default, lambda x: torch.cat([x, F.max_pool2d(x, 3, 1, 1), -x], 1)),
+        Case(aten.cat.default, WithConstant(lambda x, c: torch.cat([c.expand(len(x), -1, -1, -1), x], 1), 1, 1, 5, 7)),
+    ]
+
+
+def window_cases() -> list[Case]:
+    conv, maximum, average = aten.conv2d.default, aten.max_pool2d.default, aten.avg_pool2d.default
+    adaptive = aten.adaptive_avg_pool2d.default
+    return [
+        layer(conv, nn.Conv2d(6, 4, 3, padding=1), "same-size"),
+        layer(conv, nn.Conv2d(6, 4, 3, bias=False), "no-bias"),
+        layer(conv, nn.Conv2d(6, 4, (3, 2), stride=(2, 1), padding=(2, 1), dilation=(1, 2)), "non-square"),
+        layer(conv, nn.Conv2d(6, 4, 1), "pointwise"),
+        layer(conv, nn.Conv2d(6, 4, 1, stride=2), "strided-pointwise"),
+        layer(conv, nn.Conv2d(6, 9, 3, padding=1, groups=3), "grouped"),
+        layer(conv, nn.Conv2d(6, 12, 3, padding=1, groups=6), "depthwise"),
+        layer(conv, nn.Conv2d(6, 4, (5, 7)), "whole-map"),
+        layer(conv, nn.Sequential(nn.Conv2d(6, 4, 3, padding=1), nn.ReLU()), "relu"),
+        layer(conv, nn.Sequential(nn.Conv2d(6, 6, 3, padding=1, groups=2), nn.ReLU()), "grouped-relu"),
+        layer(aten.conv2d.padding, nn.Conv2d(6, 4, (2, 4), padding="same", dilation=(2, 1)), "same"),
+        layer(aten.conv2d.padding, nn.Conv2d(6, 4, 3, padding="valid"), "valid"),
+        layer(maximum, nn.MaxPool2d(2)),
+        layer(maximum, nn.MaxPool2d(3, 2, 1, ceil_mode=True), "ceil"),
+        layer(maximum, nn.MaxPool2d((2, 3), (1, 2), (1, 1), dilation=(2, 1)), "dilated"),
+        layer(maximum, nn.MaxPool2d((5, 7)), "whole-map"),
+        layer(average, nn.AvgPool2d(2)),
+        layer(average, nn.AvgPool2d(3, 2, 1, ceil_mode=True), "ceil"),
+        layer(average, nn.AvgPool2d(3, 2, 1, ceil_mode=True, count_include_pad=False), "without-padding"),
+        layer(average, nn.AvgPool2d((2, 3), 1, (1, 0), divisor_override=5), "divisor"),
+        layer(adaptive, nn.AdaptiveAvgPool2d(1), "global"),
+        layer(adaptive, nn.AdaptiveAvgPool2d((2, 3)), "uneven"),
+        layer(adaptive, nn.AdaptiveAvgPool2d((7, 9)), "larger"),
+        layer(adaptive, nn.AdaptiveAvgPool2d((5, 7)), "identity"),
+    ]
+
+
+def movement_cases() -> list[Case]:
+    pad = aten.pad.default
+    return [
+        apply(aten.flatten.using_ints, lambda x: torch.relu(x.flatten(1))),
+        apply(aten.flatten.using_ints, lambda x: torch.relu(x.flatten(2)), "positions"),
+        apply(aten.reshape.default, lambda x: x.view(x.shape[0], 2, 3, 35), "view"),
+        apply(aten.reshape.default, lambda x: x.view(x.shape[0], -1), "batch-size"),
+        apply(aten.reshape.default, lambda x: x.reshape(-1, 6, 35)),
+        apply(aten.unflatten.int, lambda x: x.unflatten(1, (2, 3))),
+        apply(aten.squeeze.dim, lambda x: x[:, :1].squeeze(1)),
+        apply(aten.squeeze.dims, lambda x: aten.squeeze.dims(x[:, :1], [1])),
+        apply(aten.unsqueeze.default, lambda x: x.unsqueeze(2)),
+        apply(aten.permute.default, lambda x: x.permute(0, 2, 3, 1)),
+        apply(aten.permute.default, lambda x: x.flatten(2).permute(0, 2, 1), "tokens"),
+        apply(aten.transpose.int, lambda x: x.flatten(2).transpose(1, 2)),
+        apply(aten.transpose.int, lambda x: x.transpose(2, 3), "map"),
+        apply(aten.slice.Tensor, lambda x: x[:, :, ::2, ::2], "option-a"),
+        apply(aten.slice.Tensor, lambda x: x[:, 1:4], "channels"),
+        apply(aten.slice.Tensor, lambda x: x[:, :, 1:, :-2], "crop"),
+        apply(aten.slice.Tensor, lambda x: x.flatten(2).transpose(1, 2)[:, 3:20], "tokens"),
+        apply(aten.select.int, lambda x: x[:, 2]),
+        apply(aten.select.int, lambda x: x[:, :, 2], "row"),
+        apply(aten.select.int, lambda x: x[:, :, 2, 3], "position"),
+        apply(aten.flip.default, lambda x: x.flip(3)),
+        apply(aten.flip.default, lambda x: x.flip(1), "channels"),
+        apply(aten.roll.default, lambda x: torch.roll(x, (1, -2), (2, 3))),
+        apply(pad, lambda x: F.pad(x, (0, 0, 0, 0, 2, 1)), "channels"),
+        apply(pad, lambda x: F.pad(x, (1, 0, 2, 1)), "zeros"),
+        apply(pad, lambda x: F.pad(x, (1, 0, 2, 1), value=-1.5), "value"),
+        apply(pad, lambda x: F.pad(x, (1, -1, 2, 1)), "crop"),
+        apply(pad, lambda x: F.pad(x, (2, 1, 1, 2), "reflect"), "reflect"),
+        apply(aten.constant_pad_nd.default, lambda x: aten.constant_pad_nd(x, [1, 1, 0, 2])),
+    ]
+
+
+def other_cases() -> list[Case]:
+    return [
+        layer(aten.batch_norm.default, nn.BatchNorm2d(6)),
+        layer(aten.batch_norm.default, nn.Sequential(nn.ReLU(), nn.BatchNorm2d(6), nn.Conv2d(6, 3, 3)), "before-conv"),
+        apply(aten.softmax.int, lambda x: x.softmax(1)),
+        apply(aten.softmax.int, lambda x: x.flatten(2).softmax(2), "positions"),
+        apply(aten.log_softmax.int, lambda x: x.log_softmax(1)),
+        apply(aten.mean.dim, lambda x: x.mean((2, 3)), "positions"),
+        apply(aten.mean.dim, lambda x: x.mean(1), "channels"),
+        apply(aten.mean.dim, lambda x: x.mean((1, 2, 3), keepdim=True), "everything"),
+        apply(aten.sum.dim_IntList, lambda x: x.sum((-1, -2), keepdim=True)),
+        apply(aten.amax.default, lambda x: x.amax((2, 3))),
+        apply(aten.amin.default, lambda x: x.amin(1, keepdim=True)),
+        apply(aten.sym_size.int, lambda x: x.reshape(x.shape[0], 6, 35)),
+        layer(aten.linear.default, nn.Sequential(nn.Flatten(), nn.Linear(210, 4))),
+        layer(aten.linear.default, nn.Sequential(nn.MaxPool2d(2), nn.Flatten(), nn.ReLU(), nn.Linear(36, 4)), "pooled"),
+        Case(aten.linear.default, WithConstant(lambda x, w: F.linear(x.permute(0, 2, 3, 1), w), 4, 6), name="channels"),
+        Case(aten.linear.default, WithConstant(lambda x, w: F.linear(x.flatten(2), w), 4, 35), name="positions"),
+    ]
+
+
+CASES = pointwise_cases() + window_cases() + movement_cases() + other_cases()
