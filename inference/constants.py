@@ -25,3 +25,15 @@ def write_constant(module: nn.Module, path: str, value: Tensor) -> None:
     """Put a parameter at a dotted path whose owner exists, replacing what is there."""
     owner, _, name = path.rpartition(".")
     setattr(module.get_submodule(owner), name, nn.Parameter(value, requires_grad=False))
+
+
+def own_constants(module: nn.Module) -> None:
+    """Give ``module`` copies of its parameters and buffers, which it may share with others."""
+    for owner in module.modules():
+        for name, value in [*owner.named_parameters(recurse=False), *owner.named_buffers(recurse=False)]:
+            setattr(owner, name, _copy(value))
+
+
+def _copy(value: Tensor) -> Tensor:
+    copied = value.detach().clone()
+    return nn.Parameter(copied, requires_grad=False) if isinstance(value, nn.Parameter) else copied

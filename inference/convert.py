@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from inference.constants import own_constants
 from inference.errors import DeviceUnavailableError, InputMismatchError, ModelError
 from inference.kernels import BACKENDS, Backend
 from inference.layout import KeyedTensor
@@ -38,7 +39,7 @@ def secure(
     """Convert a pretrained network; its weights are used as they are.
 
     Args:
-        model: in evaluation mode; it is not changed, and the result shares what it need not change.
+        model: in evaluation mode; it is not changed, and the result shares nothing with it.
         example_input: a tensor (N, C, H, W), or a KeyedTensor, of the size, dtype and device that
             inputs will have; any batch size.
         backend: "gather", or "reference" for the paper's deformable operators.
@@ -71,6 +72,7 @@ def _convert(exported: torch.export.ExportedProgram, axes: tuple[int, ...], back
         module = check_layouts(clean(module))
     module = check_layouts(assign_layouts(module, axes))
     module = check_layouts(fuse_activations(module))
+    own_constants(module)
     return lower(module, backend, exported.call_spec.out_spec)
 
 

@@ -64,6 +64,11 @@ class KeyedTensor:
         """Shape of the plain tensor."""
         return self.values.shape
 
+    def to(self, device: str | torch.device) -> KeyedTensor:
+        """The same on another device, values and layout."""
+        layout = Layout(self.layout.table.to(device), self.layout.axes, self.layout.extents)
+        return KeyedTensor(self.values.to(device), layout)
+
     def reveal(self) -> Tensor:
         """The plain tensor, in true order: for the key holder."""
         first, last = self.layout.axes[0], self.layout.axes[-1]

@@ -69,7 +69,7 @@ class KeyedModule(nn.Module):
         self.draw: Draw = draw_uniform
         self.register_buffer("_like", sample.new_empty(0), persistent=False)
         self._forget()
-        self.register_load_state_dict_post_hook(lambda module, _: module._forget())  # noqa: SLF001 - its own
+        self.register_load_state_dict_post_hook(_forget_weights)
         self.eval()
 
     @property
@@ -202,6 +202,12 @@ class _Observer(fx.Interpreter):
             module = next((path for path, _ in reversed(stack.values())), "")
             self.seen.append(Intermediate(n.name, module, _wrap(result, law, self.keys)))
         return result
+
+
+def _forget_weights(module: nn.Module, _: object) -> None:
+    """After new weights were loaded, nothing that was made of the old ones may stay."""
+    if isinstance(module, KeyedModule):
+        module._forget()  # noqa: SLF001 - the same file
 
 
 def _wrap(result: Any, law: Law, keys: Mapping[Group, Tensor]) -> Any:

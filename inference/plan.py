@@ -133,9 +133,9 @@ class LayoutGroup:
     """Edges that share one order, for people who look at a converted network.
 
     Attributes:
-        name: the operator that opened the group.
+        name: the first of them.
         positions: how many positions are shuffled.
-        operators: names of the operators whose results are stored in it.
+        operators: names of the operators whose results are stored in it, in the order of the network.
     """
 
     name: str
@@ -177,13 +177,12 @@ class Plan:
         for name, law in self.laws.items():
             if isinstance(law, Keyed) and (group := law.order.resolve().group) in members:
                 members[group].append(name)
-        return tuple(LayoutGroup(group.name, group.size, tuple(names)) for group, names in members.items())
+        return tuple(LayoutGroup(names[0], group.size, tuple(names)) for group, names in members.items())
 
     @property
     def drawn(self) -> tuple[Group, ...]:
-        """Free groups of all ingredients and laws, but the frame's, in the order of the graph."""
+        """The free groups of all laws, but the frame's, in the order of the graph."""
         orders = [law.order for law in self.laws.values() if isinstance(law, Keyed)]
-        orders += [order for ingredient in self.ingredients for order in ingredient.orders]
         found = dict.fromkeys(order.resolve().group for order in orders)
         return tuple(group for group in found if group is not self.frame_group)
 

@@ -57,15 +57,6 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def make_private_folder(path: Path) -> None:
-    """Create PATH and its parents; PATH itself with mode 0700."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        path.chmod(PRIVATE_FOLDER)
-    except OSError as error:
-        raise OutputError(f"cannot make {path}: {error.strerror}", hint="choose another place") from error
-
-
 def read_bounded(path: Path, limit: int, what: str) -> bytes:
     """Read a file of at most ``limit`` bytes; InputError names ``what`` if that fails."""
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,7 +15,7 @@ from click.core import ParameterSource
 from tqdm import tqdm
 
 from adc_firmware import write
-from keyvault.cli_options import file_option, size
+from keyvault.cli_options import size
 from keyvault.console import Group
 from keyvault.files import write_whole
 from keyvault.policy import Cfa
@@ -29,14 +28,6 @@ from sensor_sim.settings import SEED_BITS, CameraSettings
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _RAW_OPTIONS = ("raw_size", "raw_cfa", "raw_black", "raw_white")
-
-
-def _size(_context: click.Context, _option: click.Parameter, text: str | None) -> tuple[int, int] | None:
-    """``1920x1080``, width first, as (width, height)."""
-    match = re.fullmatch(r"([0-9]{1,6})x([0-9]{1,6})", text or "0x0")
-    if not match:
-        raise click.BadParameter(f"{text!r} is not a size such as 1920x1080 (width first)")
-    return None if text is None else (int(match[1]), int(match[2]))
 
 
 @click.group(cls=Group, name="sensor-sim", context_settings={"help_option_names": ["-h", "--help"]})

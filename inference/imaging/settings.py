@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from math import isfinite
 
 from inference.errors import InputMismatchError
 from keyvault.policy import MAX_SIDE
@@ -100,7 +101,9 @@ def _check_normalisation(settings: IspSettings) -> None:
     mean, std = settings.mean, settings.std
     if mean is None and std is None:
         return
-    if mean is None or std is None or len(mean) != 3 or len(std) != 3 or not all(value > 0 for value in std):
-        raise InputMismatchError(f"mean {mean} and std {std} are not three values each with std above 0")
-    object.__setattr__(self := settings, "mean", tuple(map(float, mean)))
-    object.__setattr__(self, "std", tuple(map(float, std)))
+    if mean is None or std is None or len(mean) != 3 or len(std) != 3:
+        raise InputMismatchError(f"mean {mean} and std {std} are not three values each")
+    if not all(isfinite(value) for value in (*mean, *std)) or not all(value > 0 for value in std):
+        raise InputMismatchError(f"mean {mean} and std {std} are not finite, or std is not above 0")
+    for name, triple in (("mean", mean), ("std", std)):
+        object.__setattr__(settings, name, tuple(map(float, triple)))

@@ -77,8 +77,8 @@ class _Planner:
         law, shape = next((law, shape) for law, shape in inputs if isinstance(law, Keyed))
         if not is_tensor(node) or len(shape_of(node)) != len(shape):
             return self._copy(node, PLAIN)
-        sizes = [size for axis in law.axes if isinstance(size := shape_of(node)[axis], int)]
-        return self._copy(node, Keyed(Order.of(Group(prod(sizes), node.name)), law.axes))
+        positions = prod(extents_of(node, law.axes))
+        return self._copy(node, Keyed(Order.of(Group(positions, node.name)), law.axes))
 
 
 def _describe(node: fx.Node, reason: str) -> UnsupportedOperator:

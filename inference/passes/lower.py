@@ -12,7 +12,7 @@ from inference.kernels import Backend
 from inference.kernels.steps import Steps
 from inference.operations import Columns, Conv, Copy, Largest, Weighted, Windowed, keyed
 from inference.plan import ArrangedWeight, Ingredient, PermutedColumns, Plan, StoredWeights, TapTable
-from inference.rules.call import law_of, shape_of
+from inference.rules.call import fixed_size, law_of, shape_of
 
 
 def lower(module: fx.GraphModule, backend: Backend, tree: Any) -> tuple[fx.GraphModule, Plan]:
@@ -43,7 +43,8 @@ class _Lowering:
         entry = law_of(self.entry)
         if not isinstance(entry, Keyed):
             raise TypeError("the input of a planned graph is keyed")
-        shape = tuple(size if isinstance(size, int) else None for size in shape_of(self.entry))
+        shape = tuple(map(fixed_size, shape_of(self.entry)))
+        self.graph.lint()
         self.module.recompile()
         plan = Plan(self.backend, shape, entry, tuple(self.ingredients), laws, results, tree)
         return self.module, plan

@@ -96,7 +96,7 @@ class Call:
 
     def reshape(self, node: fx.Node, law: Law, value: Tensor) -> fx.Node:
         """``node`` with the shape of ``value``; its elements stay where they are."""
-        shape = [-1 if isinstance(size, torch.SymInt) else size for size in value.shape]
+        shape = [-1 if (known := fixed_size(size)) is None else known for size in value.shape]
         return self.emit(aten.reshape.default, ((node, shape), {}), law, value)
 
     def expand(self, node: fx.Node, axes: tuple[int, ...]) -> fx.Node:
@@ -198,11 +198,20 @@ def shape_of(node: fx.Node) -> torch.Size:
 
 def extents_of(node: fx.Node, axes: Sequence[int]) -> tuple[int, ...]:
     """Sizes of a node's value along ``axes``, which must not be symbolic."""
-    shape = shape_of(node)
-    sizes = [shape[axis] for axis in axes]
-    if not all(isinstance(size, int) for size in sizes):
-        raise Unsupported("the size of the map is not fixed")
+    shape, sizes = shape_of(node), []
+    for axis in axes:
+        size = fixed_size(shape[axis])
+        if size is None:
+            raise Unsupported("the size of the map is not fixed")
+        sizes.append(size)
     return tuple(sizes)
+
+
+def fixed_size(size: int | torch.SymInt) -> int | None:
+    """A size if it is a number, None if it may differ from call to call."""
+    if isinstance(size, int):
+        return size
+    return int(size) if size.node.expr.is_number else None
 
 
 def _nodes(value: Any) -> list[fx.Node]:
@@ -211,8 +220,9 @@ def _nodes(value: Any) -> list[fx.Node]:
     return found
 
 
-def _probe_size(size: Any) -> int:
-    if isinstance(size, torch.SymInt):
-        expression = size.node.expr
-        return int(expression.subs(dict.fromkeys(expression.free_symbols, PROBE_BATCH)))
-    return int(size)
+def _probe_size(size: int | torch.SymInt) -> int:
+    known = fixed_size(size)
+    if known is not None or isinstance(size, int):
+        return int(size)
+    expression = size.node.expr
+    return int(expression.subs(dict.fromkeys(expression.free_symbols, PROBE_BATCH)))

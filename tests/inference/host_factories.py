@@ -67,9 +67,9 @@ def scene(policy: Policy = POLICY, seed: int = 0) -> NDArray[np.uint16]:
     return np.random.default_rng(seed).integers(0, 4_096, (policy.height, policy.width), dtype=np.uint16)
 
 
-def capture(key: bytes, values: NDArray[np.uint16]) -> PrivateFrame:
+def capture(key: bytes, values: NDArray[np.uint16], now: int = NOW) -> PrivateFrame:
     """A frame of DEVICE under a sealed key."""
-    opened = verify(key, ISSUER.public_key()).open_as_sensor(DEVICE, now=NOW)
+    opened = verify(key, ISSUER.public_key()).open_as_sensor(DEVICE, now=now)
     chip = SecureAdc(opened, DEVICE.signer, Converter(bits=opened.grant.policy.bits, black_level=64, gain=1_000))
     return chip.read_out(DnSource(values), Exposure(8_000, 1_000, (1_500, 1_024, 1_300), NOW * 10**9))
 

@@ -50,8 +50,9 @@ def randomise(network: nn.Module, seed: int = 0) -> nn.Module:
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.copy_(uniform(module.running_mean, -0.3, 0.3))
             module.running_var.copy_(uniform(module.running_var, 0.6, 1.6))
-            module.weight.data = uniform(module.weight, 0.5, 1.2)
-            module.bias.data = uniform(module.bias, -0.3, 0.3)
+            if module.affine:
+                module.weight.data = uniform(module.weight, 0.5, 1.2)
+                module.bias.data = uniform(module.bias, -0.3, 0.3)
         elif isinstance(module, nn.Conv2d | nn.Linear):
             fan_in = module.weight[0].numel()
             module.weight.data = torch.randn(module.weight.shape, generator=generator).to(module.weight) / fan_in**0.5

@@ -267,7 +267,9 @@ def test_frames_of_a_batch_keep_their_places() -> None:
         ({"size": (9, 9), "fit": "centre-crop", "short_side": 8}, "needs a centre crop"),
         ({"size": (4, 4), "keep_order": True}, "cannot keep"),
         ({"mean": (0, 0, 0)}, "mean"),
-        ({"mean": (0, 0, 0), "std": (1, 1, 0)}, "std above 0"),
+        ({"mean": (0, 0, 0), "std": (1, 1, 0)}, "not above 0"),
+        ({"mean": (0, float("nan"), 0), "std": (1, 1, 1)}, "not finite"),
+        ({"mean": (0, 0), "std": (1, 1)}, "three values"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(arguments: dict, says: str) -> None:

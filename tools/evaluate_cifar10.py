@@ -1,0 +1,163 @@
+"""Keyed against plain on replayed CIFAR-10: python tools/evaluate_cifar10.py --help
+
+Opens every private frame of a replay as an authorised host, runs the keyed network on it and the
+plain network on the data set's own image, and says how often they agree.  Also measured: the
+keyed network under a substituted permutation, which is what an attacker with a wrong key would
+compute if a frame opened for them at all.  (It does not: the frame is opened properly here, its
+mask is taken off, and only then is the permutation replaced.)
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from tqdm import tqdm
+
+import cifar10
+import inference
+from accuracy import Accuracy
+from adc_firmware import decode
+from inference.imaging import Gamma, IspSettings
+from inference.models import MODELS, preset
+from inference.session import Session, ShuffledFrame
+from keyvault.console import Command
+from keyvault.errors import InputError
+from keyvault.permutation import Permutation
+from shards import Sample, iter_shards, read_manifest
+
+QUAD_SAMPLING = "quad"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a replay gave.
+
+    Attributes:
+        plain, keyed, substituted: top-1 of the plain network, of the keyed one, and of the keyed
+            one with a random permutation in place of the frame's.
+        agreeing: how many keyed predictions equal the plain ones.
+        largest_difference: of any keyed logit from its plain one.
+    """
+
+    plain: Accuracy
+    keyed: Accuracy
+    substituted: Accuracy
+    agreeing: int
+    largest_difference: float
+
+    def report(self) -> str:
+        """The figures, one a line."""
+        return (
+            f"plain network, plain images:      {self.plain}\n"
+            f"keyed network, private frames:    {self.keyed}\n"
+            f"keyed, permutation substituted:   {self.substituted}\n"
+            f"equal predictions:                {self.agreeing} of {self.plain.total}\n"
+            f"largest difference of a logit:    {self.largest_difference:.1e}"
+        )
+
+
+def evaluate(
+    shards: Path, session: Session, network: nn.Module, settings: IspSettings, images: NDArray[np.uint8], **options: Any
+) -> Evaluation:
+    """Compare both networks on every frame of a replay.
+
+    Args:
+        shards: folder that replay_dataset.py wrote with ``--sampling quad``.
+        session: opens the frames.
+        network: in evaluation mode.
+        settings: of the keyed ISP; its mean and std are the plain network's too.
+        images: of the data set, uint8 (N, 32, 32, 3), by index.
+        options: ``batch``, ``seed`` of the substituted permutations, ``backend``.
+
+    Raises:
+        InputError: the replay is not of these images.
+    """
+    manifest = read_manifest(shards)
+    if manifest.options["sampling"] != QUAD_SAMPLING or manifest.total > len(images):
+        raise InputError(
+            f"{shards} does not hold these images exactly", hint="replay the same split with --sampling quad"
+        )
+    generator = np.random.default_rng(options.get("seed", 0))
+    backend = options.get("backend", "gather")
+    keyed = inference.secure(network, torch.zeros(1, 3, cifar10.SIDE, cifar10.SIDE), backend=backend)
+    counts, difference = np.zeros(4, np.int64), 0.0
+    with tqdm(total=manifest.done, unit="frame", disable=None) as progress:
+        for samples in _batches(iter_shards(shards), options.get("batch", 64)):
+            frames = [session.open(decode(sample.frame, session.grants)) for sample in samples]
+            labels = torch.tensor([-1 if sample.label is None else sample.label for sample in samples])
+            index = [sample.info["index"] for sample in samples]
+            plain = _plain(network, images[index], settings)
+            private = keyed(inference.isp(frames, settings=settings))
+            wrong = keyed(inference.isp([_substituted(frame, generator) for frame in frames], settings=settings))
+            best, private_best = plain.argmax(1), private.argmax(1)
+            hits = (best == labels, private_best == labels, wrong.argmax(1) == labels, private_best == best)
+            counts += [int(hit.sum()) for hit in hits]
+            difference = max(difference, float((plain - private).abs().max()))
+            progress.update(len(samples))
+    total = manifest.done
+    plain_hits, keyed_hits, substituted_hits, agreeing = map(int, counts)
+    accuracies = (Accuracy(plain_hits, total), Accuracy(keyed_hits, total), Accuracy(substituted_hits, total))
+    return Evaluation(*accuracies, agreeing, difference)
+
+
+def _batches(samples: Iterator[Sample], size: int) -> Iterator[list[Sample]]:
+    while batch := list(islice(samples, size)):
+        yield batch
+
+
+@torch.inference_mode()
+def _plain(network: nn.Module, images: NDArray[np.uint8], settings: IspSettings) -> Tensor:
+    """The plain network on the data set's own images."""
+    x = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+    if settings.mean and settings.std:
+        x = (x - torch.tensor(settings.mean).view(1, 3, 1, 1)) / torch.tensor(settings.std).view(1, 3, 1, 1)
+    return network(x)
+
+
+def _substituted(frame: ShuffledFrame, generator: np.random.Generator) -> ShuffledFrame:
+    shape = frame.permutation.shape
+    table = generator.permutation(len(frame.permutation)).astype(np.int32)
+    return replace(frame, permutation=Permutation(table, shape))
+
+
+@click.command(cls=Command, name="evaluate_cifar10", context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("shards", type=click.Path(path_type=Path))
+@click.option("--key", "keys", multiple=True, required=True, type=click.Path(path_type=Path), help="Sealed key.")
+@click.option("--data", required=True, type=click.Path(path_type=Path), help="The CIFAR-10 that was replayed.")
+@click.option("--split", type=click.Choice(["train", "test"]), default="test", show_default=True, help="That was.")
+@click.option("--model", type=click.Choice(sorted(MODELS)), required=True, help="Network.")
+@click.option("--weights", type=click.Path(path_type=Path), help="[default: those that come with the model]")
+@click.option("--mean", type=(float, float, float), help="Of the network's input.  [default: the model's]")
+@click.option("--std", type=(float, float, float), help="Of the network's input.  [default: the model's]")
+@click.option("--backend", type=click.Choice(["gather", "reference"]), default="gather", show_default=True)
+@click.option("--batch", type=click.IntRange(1), default=64, show_default=True)
+@click.option("--identity", type=click.Path(path_type=Path), help="This host's key.  [default: host.pem in the home]")
+@click.option("--trust", type=click.Path(path_type=Path), help="The vault's key.  [default: issuer.pub in the home]")
+@click.option("--seed", default=0, show_default=True, help="Of the substituted permutations.")
+def main(shards: Path, **options: Any) -> None:
+    """Compare a keyed network on SHARDS, a replay, with the plain one on the images."""
+    chosen = preset(options["model"])
+    weights = options["weights"] or chosen.weights
+    if weights is None:
+        raise InputError(f"no weights come with {chosen.name}", hint="give --weights FILE")
+    network = chosen.build().eval()
+    inference.load_weights(network, weights)
+    settings = chosen.isp_settings(gamma=Gamma.NONE, mean=options["mean"], std=options["std"])
+    images = cifar10.load(options["data"], options["split"]).images
+    session = inference.open_session(options["keys"], options["identity"], options["trust"])
+    further = {name: options[name] for name in ("batch", "seed", "backend")}
+    print(evaluate(shards, session, network, settings, images, **further).report())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
