@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
-from inference.constants import own_constants
 from inference.errors import DeviceUnavailableError, InputMismatchError, ModelError
+from inference.graphs import own_constants
 from inference.kernels import BACKENDS, Backend
 from inference.layout import KeyedTensor
 from inference.module import KeyedModule
@@ -22,6 +21,7 @@ from inference.passes import (
     remove_no_ops,
     remove_writes,
 )
+from inference.plan import Plan
 
 #: A fixed order of a frame is recovered from some hundred frames; inner layouts do not live that long.
 REKEY_EVERY = 32
@@ -61,10 +61,13 @@ def secure(
     if device is not None:
         model, values = copy.deepcopy(model).to(_available(device)), values.to(device)
     exported = _export(model, values)
-    return KeyedModule(*_convert(exported, axes, BACKENDS[backend]()), values, rekey_every)
+    network, plan = _convert(exported, axes, BACKENDS[backend]())
+    return KeyedModule(network, plan, values, rekey_every)
 
 
-def _convert(exported: torch.export.ExportedProgram, axes: tuple[int, ...], backend: Backend) -> Any:
+def _convert(
+    exported: torch.export.ExportedProgram, axes: tuple[int, ...], backend: Backend
+) -> tuple[fx.GraphModule, Plan]:
     module = exported.module(check_guards=False)
     if not isinstance(module, fx.GraphModule):
         raise TypeError("torch.export returned no GraphModule")
@@ -105,7 +108,7 @@ def _export(model: nn.Module, values: Tensor) -> torch.export.ExportedProgram:
     try:
         with torch.no_grad():
             return torch.export.export(model, (pair,), dynamic_shapes=({0: torch.export.Dim.AUTO},))
-    except Exception as error:  # noqa: BLE001 - export runs the network, which may raise anything
+    except Exception as error:
         first_line = str(error).strip().partition("\n")[0]
         raise ModelError(
             f"the network cannot be exported for an input of {tuple(values.shape)}: {first_line}",

@@ -14,6 +14,7 @@ from torch.utils import _pytree as pytree
 
 from inference.edges import Group, Keyed, Law
 from inference.errors import InputMismatchError
+from inference.graphs import module_path
 from inference.layout import KeyedTensor
 from inference.plan import Kitchen, LayoutGroup, Plan, layout_of
 from keyvault.expansion import uniform_table
@@ -63,13 +64,17 @@ class KeyedModule(nn.Module):
     It is for inference: no gradient flows.  Several threads may call it.
     """
 
+    _like: Tensor
+    _keys: _Keys | None
+    _weights: tuple[Any, ...] | None
+
     def __init__(self, network: fx.GraphModule, plan: Plan, sample: Tensor, rekey_every: int) -> None:
         super().__init__()
         self.network, self.plan, self.rekey_every = network, plan, rekey_every
         self.draw: Draw = draw_uniform
         self.register_buffer("_like", sample.new_empty(0), persistent=False)
         self._forget()
-        self.register_load_state_dict_post_hook(_forget_weights)
+        self.register_load_state_dict_post_hook(_forget_weights)  # type: ignore[no-untyped-call]
         self.eval()
 
     @property
@@ -138,10 +143,10 @@ class KeyedModule(nn.Module):
         """Tables of all groups and the lowered graph's further inputs, for one call."""
         with self._lock:
             frames = x.values.shape[0]
-            if self._keys is None or (self._seen and self._seen + frames > self.rekey_every):
-                self._renew()
+            stale = self._seen and self._seen + frames > self.rekey_every
+            keys = self._renew() if self._keys is None or stale else self._keys
+            weights = self._arranged()
             self._seen += frames
-            keys, weights = self._keys, self._weights
         kitchen = self._kitchen({**keys.tables, self.plan.frame_group: x.layout.table})
         inputs = []
         for ingredient, of_weights, of_keys in zip(self.plan.ingredients, weights, keys.inputs, strict=True):
@@ -149,13 +154,17 @@ class KeyedModule(nn.Module):
             inputs.append(ingredient.make(kitchen) if ready is None else ready)
         return kitchen.keys, inputs
 
-    def _renew(self) -> None:
+    def _renew(self) -> _Keys:
         device = self._like.device
         tables = {group: self.draw(group.size)[None].to(device) for group in self.plan.drawn}
         self._keys = _Keys(tables, self._make("keys", tables))
+        self._seen = 0
+        return self._keys
+
+    def _arranged(self) -> tuple[Any, ...]:
         if self._weights is None:
             self._weights = self._make("weights", {})
-        self._seen = 0
+        return self._weights
 
     def _make(self, kind: str, tables: Mapping[Group, Tensor]) -> tuple[Any, ...]:
         kitchen, plan = self._kitchen(tables), self.plan
@@ -166,13 +175,13 @@ class KeyedModule(nn.Module):
 
     def _forget(self) -> None:
         """Drop everything that follows from keys or weights; the next call makes it anew."""
-        self._keys: _Keys | None = None
-        self._weights: tuple[Any, ...] | None = None
+        self._keys = None
+        self._weights = None
         self._seen = 0
         self._lock = threading.Lock()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> KeyedModule:
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self._forget()
         return self
 
@@ -180,7 +189,7 @@ class KeyedModule(nn.Module):
         return {name: value for name, value in self.__dict__.items() if name not in ("_keys", "_weights", "_lock")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
         self._forget()
 
 
@@ -198,9 +207,7 @@ class _Observer(fx.Interpreter):
         result = super().run_node(n)
         law = self.plan.laws.get(n.name)
         if law is not None and n.op != "get_attr" and isinstance(result, Tensor):
-            stack = n.meta.get("nn_module_stack") or {}
-            module = next((path for path, _ in reversed(stack.values())), "")
-            self.seen.append(Intermediate(n.name, module, _wrap(result, law, self.keys)))
+            self.seen.append(Intermediate(n.name, module_path(n), _wrap(result, law, self.keys)))
         return result
 
 

@@ -54,9 +54,7 @@ def sample_taps(x: Tensor, offset: Tensor, grid: Grid) -> Tensor:
     channels, taps = x.shape[1], grid.taps
     one_hot = torch.eye(taps, dtype=x.dtype, device=x.device).repeat(channels, 1)
     weight = one_hot.view(channels * taps, 1, *grid.kernel)
-    sampled = deform_conv2d(
-        x, offset, weight, stride=grid.stride, padding=grid.padding, dilation=grid.dilation
-    )
+    sampled = deform_conv2d(x, offset, weight, stride=grid.stride, padding=grid.padding, dilation=grid.dilation)
     return sampled.unflatten(1, (channels, taps))
 
 

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from inference.edges import Group, Keyed, Law, Order
+from inference.graphs import read_constant
 from inference.kernels import Backend
 from inference.layout import Layout
 from inference.operations import Window
-from inference.constants import read_constant
 from inference.taps import stored_taps
 
 

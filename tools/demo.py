@@ -17,17 +17,18 @@ from pathlib import Path
 import click
 import skimage
 import torch
-from inference.models.presets import PRESETS
-from inference.weights import load_weights
 
 import adc_firmware
 import contact_sheet
 import inference
+from inference.models import preset
 from inference.session import Session, ShuffledFrame
 from keyvault.console import Command
 from keyvault.errors import OutputError, PrivcamError
 from keyvault.permutation import Permutation
-from sensor_sim import CameraSettings, PixelModel, Shot, expose, load_scene
+from sensor_sim import CameraSettings, PixelModel, Shot
+from sensor_sim.photograph import read as read_photograph
+from sensor_sim.pixel import ExposedArray
 
 PHOTOGRAPH = Path(skimage.__file__).parent / "data" / "chelsea.png"
 SIZE = "384x256"
@@ -95,25 +96,27 @@ def plain_frame(session: Session, place: Workplace, photograph: Path) -> Shuffle
     """What a camera without protection would have put out: same scene, noise and converter."""
     frame = adc_firmware.read(place.folder / "private.dng", session.grants)
     policy, pixel = frame.header.policy, PixelModel()
-    source = expose(load_scene(photograph, policy), policy, CameraSettings(), pixel, Shot(SEED, 0))
+    scene = read_photograph(photograph, policy.width, policy.height)
+    source = ExposedArray(scene, policy, CameraSettings(), pixel, Shot(SEED, 0))
     samples = pixel.converter(policy.bits).convert(source.rows(0, policy.height))
     return ShuffledFrame(frame.header, samples, Permutation.identity((policy.height, policy.width)))
 
 
 def plain_scores(frame: ShuffledFrame) -> dict[str, float]:
     """Probabilities of the ordinary network on the ordinary image."""
-    preset = PRESETS[MODEL]
-    network = load_weights(preset.build(), preset.weights).eval()
-    image = inference.isp(frame, settings=preset.isp()).reveal()
+    chosen = preset(MODEL)
+    network = chosen.build().eval()
+    inference.load_weights(network, chosen.weights)
+    image = inference.isp(frame, settings=chosen.isp_settings()).reveal()
     with torch.inference_mode():
         probabilities = network(image).softmax(1)[0].tolist()
-    return dict(zip(preset.classes, probabilities, strict=True))
+    return dict(zip(chosen.classes, probabilities, strict=True))
 
 
 def private_scores(place: Workplace) -> dict[str, float]:
     """Probabilities of the keyed network on the private frame, from the command's JSON."""
     output = place.run("keyed-infer", "run", "--key", "sealed.bin", "--model", MODEL, "--json", "private.dng")
-    (result,) = json.loads(output)
+    result = json.loads(output)
     return {entry["label"]: entry["probability"] for entry in result["top"]}
 
 

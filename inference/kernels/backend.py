@@ -18,6 +18,8 @@ from inference.taps import Grid
 class Backend(Protocol):
     """Gathers taps and combines them."""
 
+    name: str
+
     def table(self, taps: Tensor, grid: Grid, dtype: torch.dtype) -> Any:
         """Prepare stored taps, int32 (1 or N, P, T) with -1 for padding, for values of ``dtype``."""
 

@@ -47,6 +47,8 @@ class _Tile:
 class GatherBackend:
     """Gather and matrix product; see :class:`inference.kernels.backend.Backend`."""
 
+    name = "gather"
+
     def table(self, taps: Tensor, grid: Grid, dtype: torch.dtype) -> _Taps:  # noqa: ARG002 - taps say it all
         """The taps themselves."""
         return _Taps(taps, bool((taps < 0).any()))
@@ -55,7 +57,9 @@ class GatherBackend:
         """The weight with the taps in front of the channels."""
         return tap_weight(weight, groups)
 
-    def conv(self, rows: Tensor, table: _Taps, weight: TapWeight, bias: Tensor | None, activation: str | None) -> Tensor:
+    def conv(
+        self, rows: Tensor, table: _Taps, weight: TapWeight, bias: Tensor | None, activation: str | None
+    ) -> Tensor:
         """A matrix product a tile."""
         samples, channels, (positions, taps) = len(rows), rows.shape[2], table.index.shape[1:]
         out = rows.new_empty(samples * positions, weight.outputs)
@@ -145,8 +149,8 @@ def _tile_rows(row_bytes: int, device: torch.device) -> int:
 
 def _buffer(elements: int, like: Tensor) -> Tensor:
     """Memory of this thread that is used again and again, so that it stays in cache and is paged in once."""
-    buffers: dict[tuple[torch.device, torch.dtype], Tensor] = _workspace.__dict__
-    key = (like.device, like.dtype)
+    buffers: dict[str, Tensor] = _workspace.__dict__
+    key = f"{like.device} {like.dtype}"
     if key not in buffers or buffers[key].numel() < elements:
         buffers[key] = like.new_empty(elements)
     return buffers[key][:elements]

@@ -39,6 +39,8 @@ class _Offsets:
 class ReferenceBackend:
     """Every window is a deformable convolution; see :class:`inference.kernels.backend.Backend`."""
 
+    name = "reference"
+
     def table(self, taps: Tensor, grid: Grid, dtype: torch.dtype) -> _Offsets:
         """Offsets; they lead anywhere, so the grid is only widened until its output is large enough."""
         covering = grid
@@ -55,7 +57,9 @@ class ReferenceBackend:
         """The weight as it is."""
         return weight
 
-    def conv(self, rows: Tensor, table: _Offsets, weight: Tensor, bias: Tensor | None, activation: str | None) -> Tensor:
+    def conv(
+        self, rows: Tensor, table: _Offsets, weight: Tensor, bias: Tensor | None, activation: str | None
+    ) -> Tensor:
         """deform_conv2d."""
         grid = table.grid
         result = deform_conv2d(

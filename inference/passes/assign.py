@@ -9,6 +9,7 @@ from torch import fx
 
 from inference.edges import PLAIN, Group, Keyed, Law, Order
 from inference.errors import UnsupportedOperator, UnsupportedOperatorError
+from inference.graphs import module_path
 from inference.rules import RULES
 from inference.rules.call import Call, Unsupported, extents_of, is_tensor, law_of, relayout, shape_of
 
@@ -46,7 +47,9 @@ class _Planner:
         """Add what computes ``node`` to the planned graph."""
         if node.op == "placeholder":
             self.planned[node] = self._enter(node)
-        elif node.op == "call_function" and any(isinstance(law_of(self.planned[i]), Keyed) for i in node.all_input_nodes):
+        elif node.op == "call_function" and any(
+            isinstance(law_of(self.planned[i]), Keyed) for i in node.all_input_nodes
+        ):
             self.planned[node] = self._by_rule(node)
         else:
             self.planned[node] = self._copy(node, PLAIN)
@@ -59,22 +62,22 @@ class _Planner:
     def _enter(self, node: fx.Node) -> fx.Node:
         positions = prod(extents_of(node, self.axes))
         frame = self._copy(node, Keyed(Order.of(Group(positions, node.name, given=True)), self.axes))
-        return relayout(self.graph, frame, Order.of(Group(positions, f"{node.name}_entry")), self.axes)
+        return relayout(self.graph, frame, Order.of(Group(positions, f"{node.name}_entry")), self.axes, "_entry")
 
     def _by_rule(self, node: fx.Node) -> fx.Node:
         try:
-            rule = RULES.get(node.target)  # type: ignore[arg-type]  # a target without a rule may be anything
-            if rule is None:
+            call = Call(node, self.graph, self.planned)
+            if call.target not in RULES:
                 raise Unsupported
-            return rule(Call(node, self.graph, self.planned))
+            return RULES[call.target](call)
         except Unsupported as refusal:
             self.refused.append(_describe(node, str(refusal)))
             return self._pretend(node)
 
     def _pretend(self, node: fx.Node) -> fx.Node:
         """Stands for a refused operator, so that the others behind it are looked at too."""
-        inputs = [(law_of(planned), shape_of(planned)) for planned in map(self.planned.get, node.all_input_nodes)]
-        law, shape = next((law, shape) for law, shape in inputs if isinstance(law, Keyed))
+        inputs = [self.planned[argument] for argument in node.all_input_nodes]
+        law, shape = next((law, shape_of(i)) for i in inputs if isinstance(law := law_of(i), Keyed))
         if not is_tensor(node) or len(shape_of(node)) != len(shape):
             return self._copy(node, PLAIN)
         positions = prod(extents_of(node, law.axes))
@@ -82,10 +85,8 @@ class _Planner:
 
 
 def _describe(node: fx.Node, reason: str) -> UnsupportedOperator:
-    stack = node.meta.get("nn_module_stack") or {}
-    module = next((path for path, _ in reversed(stack.values())), "")
     operator = f"{node.target} ({reason})" if reason else str(node.target)
-    return UnsupportedOperator(operator, module, _source(node.meta.get("stack_trace") or ""))
+    return UnsupportedOperator(operator, module_path(node), _source(node.meta.get("stack_trace") or ""))
 
 
 def _source(trace: str) -> str:

@@ -8,6 +8,7 @@ import torch
 from torch import fx
 
 from inference.edges import Keyed, Law, Order, Plain
+from inference.graphs import arguments
 from inference.operations import Columns, Operation, Window, keyed
 from inference.rules.call import extents_of, law_of, shape_of
 
@@ -70,8 +71,7 @@ def _check_law(node: fx.Node) -> None:
 
 
 def _check_keyed(node: fx.Node, operation: Operation) -> None:
-    source = node.args[0]
-    _expect(isinstance(source, fx.Node), node, "a keyed operator without an input")
+    source = arguments(node)[0]
     if isinstance(operation, Columns):
         _expect(shape_of(node)[-1] == operation.order.size, node, "the order does not fit the columns")
         return

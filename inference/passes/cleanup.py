@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import fx
 from torch._ops import OpOverload
@@ -23,7 +25,7 @@ NO_OPS = frozenset(
 )
 
 #: Operators that differ only in what they ask of the order in memory, which is chosen anew.
-SAME_VALUES = {aten._unsafe_view.default: aten.reshape.default, aten.view.default: aten.reshape.default}
+SAME_VALUES = {aten.view.default: aten.reshape.default}
 
 
 def remove_writes(module: fx.GraphModule) -> fx.GraphModule:
@@ -35,12 +37,11 @@ def remove_writes(module: fx.GraphModule) -> fx.GraphModule:
     graph = module.graph
     for node in list(graph.nodes):
         pure = _pure_twin(node)
-        if pure is None or any(_shares_memory(user) for user in node.args[0].users if user is not node):
+        written = node.args[0] if pure else None
+        if written is None or any(_shares_memory(user) for user in written.users if user is not node):
             continue
-        written = node.args[0]
         node.target = pure
-        position = {other: index for index, other in enumerate(graph.nodes)}
-        written.replace_all_uses_with(node, delete_user_cb=lambda user: position[user] > position[node])
+        _read_later(written, node)
     module.recompile()
     return module
 
@@ -58,6 +59,12 @@ def remove_no_ops(module: fx.GraphModule) -> fx.GraphModule:
     graph.eliminate_dead_code()
     module.recompile()
     return module
+
+
+def _read_later(written: fx.Node, node: fx.Node) -> None:
+    """What comes after ``node`` reads it instead of ``written``."""
+    earlier = set(itertools.takewhile(lambda other: other is not node, node.graph.nodes))
+    written.replace_all_uses_with(node, delete_user_cb=lambda user: user is not node and user not in earlier)
 
 
 def _pure_twin(node: fx.Node) -> OpOverload | None:

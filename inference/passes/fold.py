@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from inference.constants import is_constant, read_constant, write_constant
+from inference.graphs import arguments, is_constant, read_constant, write_constant
 
 aten = torch.ops.aten
 CONVOLUTIONS = (aten.conv2d.default, aten.conv2d.padding)
@@ -20,7 +20,7 @@ def fold_batch_norm(module: fx.GraphModule) -> fx.GraphModule:
     computed in float64; the tensors of the original network are left alone.
     """
     for norm in list(module.graph.nodes):
-        convolution = norm.args[0] if norm.target is aten.batch_norm.default else None
+        convolution = arguments(norm)[0] if norm.target is aten.batch_norm.default else None
         if isinstance(convolution, fx.Node) and _foldable(convolution, norm):
             _fold(module, convolution, norm)
     module.graph.eliminate_dead_code()
@@ -29,34 +29,35 @@ def fold_batch_norm(module: fx.GraphModule) -> fx.GraphModule:
 
 
 def _foldable(convolution: fx.Node, norm: fx.Node) -> bool:
+    _, _, _, mean, variance, in_training, *_ = arguments(norm)
     constants = [*convolution.args[1:3], *norm.args[1:5]]
-    in_training = norm.args[5]
     return (
         convolution.target in CONVOLUTIONS
         and len(convolution.users) == 1
         and not in_training
-        and None not in norm.args[3:5]
+        and None not in (mean, variance)
         and all(map(is_constant, constants))
     )
 
 
 def _fold(module: fx.GraphModule, convolution: fx.Node, norm: fx.Node) -> None:
-    weight_node, bias_node = (*convolution.args[1:3], None)[:2]
-    weight, bias, gamma, beta, mean, variance = (
-        None if node is None else read_constant(module, str(node.target)).double()
-        for node in (weight_node, bias_node, *norm.args[1:5])
-    )
-    scale = torch.rsqrt(variance + norm.args[7]) * (1 if gamma is None else gamma)
-    shift = ((0 if bias is None else bias) - mean) * scale + (0 if beta is None else beta)
-    folded = weight * scale.view(-1, *[1] * (weight.dim() - 1))
-    owner = str(weight_node.target).rpartition(".")[0]
+    x, weight, bias, *geometry = [*arguments(convolution), None][: max(3, len(convolution.args))]
+    _, gamma, beta, mean, variance, _, _, epsilon, _ = arguments(norm)
+
+    def value(node: fx.Node) -> Tensor:
+        return read_constant(module, str(node.target)).double()
+
+    scale = torch.rsqrt(value(variance) + epsilon) * (value(gamma) if gamma else 1)
+    shift = ((value(bias) if bias else 0) - value(mean)) * scale + (value(beta) if beta else 0)
+    folded = value(weight) * scale.view(-1, *[1] * (value(weight).dim() - 1))
+    owner = str(weight.target).rpartition(".")[0]
     with module.graph.inserting_before(convolution):
-        nodes = [
-            _store(module, old, f"{owner}.{name}".removeprefix("."), value.to(weight_node.meta["val"].dtype))
-            for old, name, value in ((weight_node, "weight", folded), (bias_node, "bias", shift))
+        stored = [
+            _store(module, old, f"{owner}.{name}".removeprefix("."), new.to(weight.meta["val"].dtype))
+            for old, name, new in ((weight, "weight", folded), (bias, "bias", shift))
         ]
-    nodes[1].meta.setdefault("val", norm.args[3].meta["val"])
-    convolution.args = (convolution.args[0], *nodes, *convolution.args[3:])
+    stored[1].meta.setdefault("val", mean.meta["val"])
+    convolution.args = (x, *stored, *geometry)
     norm.replace_all_uses_with(convolution)
     module.graph.erase_node(norm)
 

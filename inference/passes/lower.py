@@ -8,6 +8,7 @@ from torch import fx
 from torch.utils import _pytree as pytree
 
 from inference.edges import Keyed
+from inference.graphs import arguments
 from inference.kernels import Backend
 from inference.kernels.steps import Steps
 from inference.operations import Columns, Conv, Copy, Largest, Weighted, Windowed, keyed
@@ -52,7 +53,7 @@ class _Lowering:
     def _replace(self, node: fx.Node) -> None:
         operation = node.meta["operation"]
         if isinstance(operation, Columns):
-            permuted = PermutedColumns(str(node.args[0].target), operation.order)
+            permuted = PermutedColumns(str(arguments(node)[0].target), operation.order)
             node.replace_all_uses_with(self._input(f"{node.name}_columns", permuted))
         else:
             with self.graph.inserting_before(node):
@@ -65,15 +66,14 @@ class _Lowering:
 
     def _step(self, node: fx.Node, operation: Windowed) -> tuple[Any, tuple[Any, ...]]:
         """The call for a keyed operator: function and arguments."""
-        window, values = operation.window, node.args[0]
+        window, values = operation.window, arguments(node)[0]
         table = self._input(f"{node.name}_taps", TapTable(window))
         shape = (window.axes, window.extents)
         match operation:
             case Conv(groups=groups, activation=activation):
-                weight, bias = node.args[1:]
-                arranged = ArrangedWeight(str(weight.target), groups)
-                arguments = (values, table, self._input(f"{node.name}_weight", arranged), bias, shape, activation)
-                return self.steps.conv, arguments
+                _, weight, bias = arguments(node)
+                arranged = self._input(f"{node.name}_weight", ArrangedWeight(str(weight.target), groups))
+                return self.steps.conv, (values, table, arranged, bias, shape, activation)
             case Largest():
                 return self.steps.largest, (values, table, shape)
             case Weighted(weights=weights):

@@ -86,9 +86,7 @@ class Call:
         """A keyed operator with this operator's result."""
         return emit_keyed(self.graph, operation, inputs, law, self.node)
 
-    def emit(
-        self, target: Any, arguments: tuple[tuple[Any, ...], dict[str, Any]], law: Law, value: Any
-    ) -> fx.Node:
+    def emit(self, target: Any, arguments: tuple[tuple[Any, ...], dict[str, Any]], law: Law, value: Any) -> fx.Node:
         """Any node; ``value`` is the fake tensor that it makes."""
         node = self.graph.create_node("call_function", target, *arguments, name=self.node.name)
         node.meta.update(_origin(self.node), val=value, law=law)
@@ -150,20 +148,22 @@ class Call:
         return positional, {name: value for name, value in merged.items() if name in self._keyword_only}
 
 
-def emit_keyed(graph: fx.Graph, operation: Operation, inputs: Sequence[Any], law: Law, like: fx.Node) -> fx.Node:
-    """A keyed operator whose result has the shape and the origin of ``like``."""
-    node = graph.create_node("call_function", keyed, tuple(inputs), name=like.name)
+def emit_keyed(
+    graph: fx.Graph, operation: Operation, inputs: Sequence[Any], law: Law, like: fx.Node, suffix: str = ""
+) -> fx.Node:
+    """A keyed operator whose result has the shape and the origin of ``like``, and its name with a suffix."""
+    node = graph.create_node("call_function", keyed, tuple(inputs), name=like.name + suffix)
     node.meta.update(_origin(like), val=like.meta["val"], law=law, operation=operation)
     return node
 
 
-def relayout(graph: fx.Graph, node: fx.Node, order: Order, axes: tuple[int, ...]) -> fx.Node:
+def relayout(graph: fx.Graph, node: fx.Node, order: Order, axes: tuple[int, ...], suffix: str = "_relayout") -> fx.Node:
     """A copy of ``node`` in ``order``: a gather with one tap a position."""
     law, extents = law_of(node), extents_of(node, axes)
     taps = torch.arange(prod(extents), dtype=torch.int32)[:, None]
     source = law.order if isinstance(law, Keyed) else None
     window = Window(taps, plane(extents, extents, 1), axes, extents, source, order)
-    return emit_keyed(graph, Copy(window), (node,), Keyed(order, axes), node)
+    return emit_keyed(graph, Copy(window), (node,), Keyed(order, axes), node, suffix)
 
 
 def _origin(node: fx.Node) -> dict[str, Any]:
@@ -216,7 +216,7 @@ def fixed_size(size: int | torch.SymInt) -> int | None:
 
 def _nodes(value: Any) -> list[fx.Node]:
     found: list[fx.Node] = []
-    fx.map_arg(value, lambda node: found.append(node))
+    fx.map_arg(value, found.append)
     return found
 
 

@@ -142,7 +142,7 @@ def pad(call: Call) -> fx.Node:
     """Padding of plain axes runs as it is; of shuffled ones, it is a copy with taps in the padding."""
     law = call.keyed_source()
     rank = len(shape_of(call.source))
-    mode, value = call.arguments.get("mode", "constant"), call["value"] or 0.0
+    mode, value = str(call.arguments.get("mode", "constant")), call["value"] or 0.0
     amounts = list(call["pad"]) + [0] * (2 * rank - len(call["pad"]))
     shuffled = [amounts[2 * (rank - 1 - axis) + side] for axis in reversed(law.axes) for side in (0, 1)]
     if not any(shuffled):

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from inference.edges import PLAIN, Keyed
+from inference.edges import PLAIN
 from inference.operations import Conv, Largest, Weighted, Window
 from inference.rules.call import Call, Unsupported, extents_of, plane, shape_of
 from inference.rules.table import rule
@@ -21,13 +21,13 @@ MAP = (2, 3)  # height and width of (N, C, H, W)
 def conv2d(call: Call) -> fx.Node:
     """A window with a matrix product; pointwise, if the kernel is a single tap at every position."""
     size, weight = _map_size(call), call["weight"]
-    kernel, stride, dilation = _kernel(weight), _pair(call["stride"]), _pair(call["dilation"])
+    kernel, stride, dilation = _size_of(weight), _pair(call["stride"]), _pair(call["dilation"])
     padding = _conv_padding(call["padding"], kernel, dilation)
     if (kernel, stride, padding) == ((1, 1), (1, 1), (0, 0)):
         return call.keep(call.keyed_source())
     if weight.op != "get_attr":
         raise Unsupported("the weight is computed in the network")
-    grid = Grid(size, extents_of(call.node, MAP), kernel, stride, padding, dilation)
+    grid = Grid(size, _size_of(call.node), kernel, stride, padding, dilation)
     window, law = call.open(_window(call, grid_taps(grid), grid))
     return call.operate(Conv(window, call["groups"]), (call.source, weight, call["bias"]), law)
 
@@ -61,7 +61,7 @@ def avg_pool2d(call: Call) -> fx.Node:
 @rule(aten.adaptive_avg_pool2d.default)
 def adaptive_avg_pool2d(call: Call) -> fx.Node:
     """The mean of windows that follow from input and output size; of everything, if one is left."""
-    size, out = _map_size(call), extents_of(call.node, MAP)
+    size, out = _map_size(call), _size_of(call.node)
     if out == (1, 1):
         return call.keep(PLAIN)
     if out == size:
@@ -88,7 +88,7 @@ def _map_size(call: Call) -> Pair:
     law = call.keyed_source()
     if len(shape_of(call.source)) != 4:
         raise Unsupported("the input has no batch axis")
-    height, width = extents_of(call.source, MAP)
+    height, width = _size_of(call.source)
     if not set(law.axes) <= set(MAP) or law.order.size != height * width:
         raise Unsupported("something other than the positions of the map is shuffled")
     return height, width
@@ -97,7 +97,7 @@ def _map_size(call: Call) -> Pair:
 def _pool_grid(call: Call, dilation: Pair) -> Grid:
     kernel = _pair(call["kernel_size"])
     stride = _pair(call["stride"]) if call["stride"] else kernel
-    return Grid(_map_size(call), extents_of(call.node, MAP), kernel, stride, _pair(call["padding"]), dilation)
+    return Grid(_map_size(call), _size_of(call.node), kernel, stride, _pair(call["padding"]), dilation)
 
 
 def _padded_size(grid: Grid) -> Tensor:
@@ -118,8 +118,9 @@ def _conv_padding(padding: Any, kernel: Pair, dilation: Pair) -> Pair:
     return _pair(padding)
 
 
-def _kernel(weight: fx.Node) -> Pair:
-    height, width = extents_of(weight, (2, 3))
+def _size_of(node: fx.Node) -> Pair:
+    """The last two of four sizes, of a map or of a kernel."""
+    height, width = extents_of(node, MAP)
     return height, width
 
 

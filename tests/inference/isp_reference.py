@@ -65,3 +65,20 @@ def quad_means(mosaic: NDArray[np.int64], colours: NDArray[np.int64]) -> NDArray
 
 def srgb(x: float) -> float:
     return 12.92 * x if x <= 0.0031308 else 1.055 * x ** (1 / 2.4) - 0.055
+
+
+def resized(image: NDArray[np.float32], count: int, axis: int) -> NDArray[np.float32]:
+    """One axis of an image scaled to ``count`` positions, summed in float32 tap by tap."""
+    image = np.moveaxis(image, axis, 0)
+    length = len(image)
+    support = max(1.0, length / count)
+    rows = []
+    for i in range(count):
+        centre = (i + 0.5) * length / count
+        weights = np.maximum(0, 1 - np.abs(np.arange(length) + 0.5 - centre) / support)
+        weights = (weights / weights.sum()).astype(np.float32)
+        total = np.zeros_like(image[0])
+        for weight, row in zip(weights, image, strict=True):
+            total = total + weight * row if weight else total
+        rows.append(total)
+    return np.moveaxis(np.stack(rows), 0, axis)

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from keyed_helpers import Apply, random_tensor, randomise
 from torch import Tensor, nn
 from torch._ops import OpOverload
 from torch.nn import functional as F
-
-from keyed_helpers import Apply, random_tensor, randomise
 
 aten = torch.ops.aten
 SHAPE = (2, 6, 5, 7)

@@ -8,13 +8,13 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from keyed_helpers import random_tensor, tables
 from torch import Tensor
 from torch.nn import functional as F
 
 from inference.kernels import BACKENDS, gather, matmul
 from inference.kernels.steps import from_rows, to_rows
 from inference.taps import Grid, grid_taps, repeat_taps, stored_taps
-from keyed_helpers import random_tensor, tables
 
 NAMES = sorted(BACKENDS)
 pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
@@ -75,9 +75,7 @@ def test_convolution(
     prepared = backend.weight(weight, groups)
     rows = backend.conv(scene.rows, scene.table(name, grid_taps(grid)), prepared, bias, activation)
     expected = F.conv2d(scene.x, weight, bias, grid.stride, grid.padding, grid.dilation, groups)
-    torch.testing.assert_close(
-        scene.reveal(rows), expected.relu() if activation else expected, rtol=1e-12, atol=1e-12
-    )
+    torch.testing.assert_close(scene.reveal(rows), expected.relu() if activation else expected, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from keyed_helpers import Apply, random_tensor, randomise, shuffle, tables
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 from torch.utils import _pytree as pytree
@@ -27,7 +28,6 @@ from inference.passes import (
     remove_no_ops,
     remove_writes,
 )
-from keyed_helpers import Apply, random_tensor, randomise, shuffle, tables
 
 
 class Small(nn.Module):
@@ -49,7 +49,7 @@ class Small(nn.Module):
         return self.classifier(self.drop(torch.flatten(self.pool(x), 1)))
 
 
-@pytest.fixture()
+@pytest.fixture
 def small() -> nn.Module:
     return randomise(Small().double())
 
@@ -158,7 +158,7 @@ def test_everything_missing_is_named_at_once() -> None:
         ("aten.cumsum.default", "inner"),
         ("aten.special_erfcx.default", ""),
     ]
-    assert ["keyed_helpers.py", "test_convert.py"] == [e.source.rpartition(":")[0].rpartition("/")[2] for e in missing]
+    assert [e.source.rpartition(":")[0].rpartition("/")[2] for e in missing] == ["keyed_helpers.py", "test_convert.py"]
 
 
 def test_rekeying_changes_every_table_and_no_result(small: nn.Module) -> None:
@@ -201,7 +201,14 @@ def test_layouts_are_saved_nowhere(small: nn.Module) -> None:
     expected, before = network(x), tables_of(network, x)
     assert set(network.state_dict()) == {
         f"network.{name}"
-        for name in ("first.weight", "first.bias", "second.weight", "second.bias", "classifier.weight", "classifier.bias")
+        for name in (
+            "first.weight",
+            "first.bias",
+            "second.weight",
+            "second.bias",
+            "classifier.weight",
+            "classifier.bias",
+        )
     }
     twin = copy.deepcopy(network)
     torch.testing.assert_close(twin(x), expected, rtol=1e-12, atol=1e-12)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from keyed_helpers import random_tensor, shuffle, tables
 
 from inference.edges import Group, Order, unify
 from inference.layout import KeyedTensor, Layout
-from keyed_helpers import random_tensor, shuffle, tables
 
 
 @pytest.mark.parametrize("axes", [(2, 3), (1,), (3,), (1, 2, 3)])

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from keyed_helpers import pictures, randomise, shuffle, tables
 from torch import Tensor, nn
 from torchvision import models
 
 from inference.convert import secure
 from inference.layout import KeyedTensor, Layout
 from inference.models import preresnet110, resnet20, resnet32, vgg16
-from keyed_helpers import pictures, randomise, shuffle, tables
 
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int]]] = {
     "resnet20": (resnet20, (32, 32)),
@@ -96,7 +96,9 @@ def test_results_repeat_bit_for_bit() -> None:
 
 
 def test_pretrained_resnet32_on_real_images(privcam_data: Path) -> None:
-    archive = torch.load(privcam_data / "cifar10-resnet" / "resnet32-d509ac18.th", weights_only=True, map_location="cpu")
+    archive = torch.load(
+        privcam_data / "cifar10-resnet" / "resnet32-d509ac18.th", weights_only=True, map_location="cpu"
+    )
     plain = resnet32()
     plain.load_state_dict({name.removeprefix("module."): value for name, value in archive["state_dict"].items()})
     plain.eval()

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from keyed_helpers import random_tensor, tables
 from torch import Tensor
 from torch.nn import functional as F
 from torchvision.ops import deform_conv2d
@@ -13,7 +14,6 @@ from torchvision.ops import deform_conv2d
 from inference.layout import KeyedTensor, Layout
 from inference.offsets import deform_max_pool2d, offsets
 from inference.taps import Grid
-from keyed_helpers import random_tensor, tables
 
 pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from keyed_helpers import Apply, random_tensor, shuffle
+from rule_cases import CASES, Case
 from torch import nn
 
 from inference.convert import secure
@@ -12,8 +14,6 @@ from inference.layout import KeyedTensor
 from inference.passes.cleanup import SAME_VALUES
 from inference.rules import RULES
 from inference.rules.table import rule
-from keyed_helpers import Apply, random_tensor, shuffle
-from rule_cases import CASES, Case
 
 TOLERANCE = 1e-10
 

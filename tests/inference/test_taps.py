@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from keyed_helpers import random_tensor, tables
 from torch.nn import functional as F
 
 from inference.taps import PADDING, Grid, adaptive_taps, grid_taps, repeat_taps, stored_taps
-from keyed_helpers import random_tensor, tables
 
 sizes = st.tuples(st.integers(1, 7), st.integers(1, 7))
 small = st.tuples(st.integers(1, 3), st.integers(1, 3))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import signal
@@ -14,7 +13,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import webdataset
 from click.testing import CliRunner, Result
 
 import replay_dataset
@@ -23,7 +21,7 @@ from adc_firmware import decode, frame_permutation, unmask
 from image_sources import Item
 from keyvault.device import Device
 from keyvault.envelope import read_sealed
-from keyvault.errors import InputError, PolicyError
+from keyvault.errors import PolicyError
 from keyvault.grant import OpenGrant
 from keyvault.hosts import generate_host_key
 from keyvault.issuing import Terms
@@ -107,6 +105,7 @@ def test_quads_carry_every_pixel_exactly(keys: Path, name: str) -> None:
     samples = list(shards.iter_shards("out"))
     assert [sample.key for sample in samples] == [f"{i:06d}" for i in range(COUNT)]
     assert [sample.label for sample in samples] == LABELS.tolist()
+    assert samples[3].info == {"index": 3, "source": "test/3", "class": CLASSES[LABELS[3]]}
     for sample, image in zip(samples, IMAGES, strict=True):
         header = decode(sample.frame, {grant.grant.key_id: grant.grant}).header
         assert (header.black_level, header.white_level) == (0, 255)
@@ -157,19 +156,6 @@ def test_all_frames_are_of_one_session(keys: Path) -> None:
     headers = [decode(sample.frame, {grant.key_id: grant}).header for sample in shards.iter_shards("out")]
     assert len({header.session for header in headers}) == 1
     assert [header.counter for header in headers] == list(range(COUNT))
-
-
-def test_webdataset_reads_the_shards(keys: Path) -> None:
-    replay(keys / "bayer.bin", "--sampling", "quad", "cifar", "-o", "out", "--shard-size", "10")
-    urls = sorted(str(path) for path in Path("out").glob("*.tar"))
-    assert len(urls) == 3
-    raw = list(webdataset.WebDataset(urls, shardshuffle=False))
-    decoded = list(webdataset.WebDataset(urls, shardshuffle=False).decode().to_tuple("__key__", "dng", "cls", "json"))
-    own = list(shards.iter_shards("out"))
-    assert [sample["dng"] for sample in raw] == [sample.frame for sample in own]
-    assert [(key, label) for key, _, label, _ in decoded] == [(s.key, s.label) for s in own]
-    assert [info for *_, info in decoded] == [s.info for s in own]
-    assert own[3].info == {"index": 3, "source": "test/3", "class": CLASSES[LABELS[3]]}
 
 
 def test_limit_and_shard_size_shape_the_run(keys: Path) -> None:
@@ -326,40 +312,6 @@ def test_a_lost_shard_is_noticed(keys: Path) -> None:
     result = run(keys / "bayer.bin", *arguments, "--resume")
     assert result.exit_code == 3
     assert "shard-000001.tar" in result.stderr
-    with pytest.raises(InputError, match="shard-000001"):
-        list(shards.iter_shards("out"))
-
-
-@pytest.mark.parametrize("keep", [100, 5 * 9_728 + 300, -10_240])
-def test_a_damaged_shard_is_noticed(keys: Path, keep: int) -> None:
-    replay(keys / "bayer.bin", "--sampling", "quad", "cifar", "-o", "out")
-    path = Path("out/shard-000000.tar")
-    path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(InputError):
-        list(shards.iter_shards("out"))
-
-
-def test_shards_without_a_manifest_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no shards"):
-        list(shards.iter_shards(tmp_path))
-
-
-@pytest.mark.parametrize(
-    "value", ["[]", "{}", '{"version": 2}', '{"version": 1, "shards": [{"name": "x", "samples": 1}]}', '{"version": 1}']
-)
-def test_malformed_manifests_are_refused(tmp_path: Path, value: str) -> None:
-    (tmp_path / "manifest.json").write_text(value)
-    with pytest.raises(InputError, match="malformed"):
-        shards.read_manifest(tmp_path)
-
-
-def test_incomplete_samples_are_refused(tmp_path: Path) -> None:
-    with tarfile.open(tmp_path / "shard-000000.tar", "w") as tar:
-        member = tarfile.TarInfo("000000.cls")
-        member.size = 1
-        tar.addfile(member, io.BytesIO(b"1"))
-    with pytest.raises(InputError, match="incomplete"):
-        list(shards.iter_shard(tmp_path / "shard-000000.tar"))
 
 
 def test_a_full_disk_leaves_the_complete_shards(keys: Path, monkeypatch: pytest.MonkeyPatch) -> None:

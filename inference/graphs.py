@@ -1,10 +1,21 @@
-"""Parameters and buffers of a GraphModule, by the path that get_attr nodes name."""
+"""What torch.fx leaves to its users: arguments, origins and constants of nodes."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from torch import Tensor, fx, nn
+
+
+def arguments(node: fx.Node) -> list[Any]:
+    """A node's positional arguments."""
+    return list(node.args)
+
+
+def module_path(node: fx.Node) -> str:
+    """Dotted path of the module that a node comes from; empty for the network itself."""
+    stack = node.meta.get("nn_module_stack") or {}
+    return next((path for path, _ in reversed(stack.values())), "")
 
 
 def is_constant(node: Any) -> bool:
