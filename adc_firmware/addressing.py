@@ -6,7 +6,6 @@ of the mask key's stream 0, reduced to the bit depth (docs/spec/private_frame.md
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from adc_firmware import _kernels as kernels
 from adc_firmware.frame import sample_shape
 from keyvault.derivation import FrameId
-from keyvault.expansion import expand
+from keyvault.expansion import expand, processors
 from keyvault.grant import OpenGrant
 from keyvault.keystream import BLOCK_BYTES, Keystream
 from keyvault.permutation import Permutation
@@ -115,9 +114,9 @@ def parts(first: int, last: int) -> list[tuple[int, int]]:
 @contextmanager
 def team(photosites: int) -> Iterator[Callable[[Callable[[_Item], _Result], Iterable[_Item]], Iterable[_Result]]]:
     """A ``map`` over all processors for the length of the block; the plain ``map`` for small frames."""
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if photosites <= PART_PHOTOSITES or processors == 1:
+    threads = processors()
+    if photosites <= PART_PHOTOSITES or threads == 1:
         yield map
         return
-    with ThreadPoolExecutor(processors) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         yield pool.map

@@ -6,6 +6,7 @@ import os
 import threading
 from dataclasses import dataclass
 from typing import NoReturn
+from weakref import WeakSet
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -34,6 +35,38 @@ class Exposure:
     gain_milli: int
     white_balance: tuple[int, int, int]
     timestamp_ns: int
+
+
+class _Numbering:
+    """Session and counter of a chip; no (session, counter) is handed out twice."""
+
+    def __init__(self) -> None:
+        self.start()
+        _NUMBERINGS.add(self)
+
+    def start(self) -> None:
+        """Begin a session; the lock is new too, for a thread that held it does not live on in a forked process."""
+        self.lock = threading.Lock()
+        self._session = os.urandom(SESSION_BYTES)
+        self._counter = 0
+
+    def take(self) -> FrameId:
+        """The next number, which is used up whatever becomes of its frame."""
+        with self.lock:
+            frame = FrameId(self._session, self._counter)
+            self._counter += 1
+        return frame
+
+
+_NUMBERINGS: WeakSet[_Numbering] = WeakSet()
+
+
+def _start_all() -> None:
+    for numbering in _NUMBERINGS:
+        numbering.start()
+
+
+os.register_at_fork(after_in_child=_start_all)
 
 
 class SecureAdc:
@@ -65,8 +98,7 @@ class SecureAdc:
         self._opened = opened
         self._signer = signer
         self._converter = converter
-        self._lock = threading.Lock()
-        self._start_session()
+        self._numbering = _Numbering()
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a SecureAdc is not copied: two chips of one session would use a mask twice")
@@ -82,25 +114,12 @@ class SecureAdc:
         """
         policy = self._opened.grant.policy
         check_geometry(source, policy)
-        frame = self._next_frame()
+        frame = self._numbering.take()
         header = self._header(frame, source, exposure)
         secrets = self._opened.frame_secrets(frame)
         addresses = Addresses(expand(secrets.permutation_key, policy), MaskGenerator(secrets.mask_key, policy))
         samples = read_rows(source, self._converter, policy, addresses)
         return sign(header, samples, self._signer)
-
-    def _start_session(self) -> None:
-        self._process = os.getpid()
-        self._session = os.urandom(SESSION_BYTES)
-        self._counter = 0
-
-    def _next_frame(self) -> FrameId:
-        with self._lock:
-            if os.getpid() != self._process:
-                self._start_session()
-            frame = FrameId(self._session, self._counter)
-            self._counter += 1
-        return frame
 
     def _header(self, frame: FrameId, source: AnalogSource, exposure: Exposure) -> FrameHeader:
         grant = self._opened.grant

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from inference.models import Preset, preset
     from inference.module import KeyedModule
     from inference.session import Session, ShuffledFrame, open_session
-    from inference.weights import load_weights
+    from inference.weights import load_weights, pretrained
 
 __all__ = [
     "DeviceUnavailableError",
@@ -43,6 +43,7 @@ __all__ = [
     "load_weights",
     "open_session",
     "preset",
+    "pretrained",
     "secure",
 ]
 
@@ -65,6 +66,7 @@ _HOME = {
     "load_weights": "inference.weights",
     "open_session": "inference.session",
     "preset": "inference.models",
+    "pretrained": "inference.weights",
     "secure": "inference.convert",
 }
 

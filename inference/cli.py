@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from inference.errors import WeightsError
 from keyvault import passphrase, places
 from keyvault.cli_options import existing_passphrase, file_option
 from keyvault.console import Group
@@ -138,13 +137,9 @@ def _network(chosen: Preset, options: dict[str, Any]) -> KeyedModule:
     import torch  # noqa: PLC0415
 
     from inference.convert import secure  # noqa: PLC0415
-    from inference.weights import load_weights  # noqa: PLC0415
+    from inference.weights import pretrained  # noqa: PLC0415
 
-    weights = options["weights"] or chosen.weights
-    if weights is None:
-        raise WeightsError(f"no weights come with {chosen.name}", hint="give --weights FILE")
-    plain = chosen.build().eval()
-    load_weights(plain, weights)
+    plain = pretrained(chosen, options["weights"])
     example = torch.zeros(1, 3, *chosen.size).contiguous(memory_format=torch.channels_last)
     return secure(plain, example, backend=options["backend"], device=options["device"])
 

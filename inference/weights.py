@@ -11,11 +11,26 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from inference.errors import WeightsError
+from inference.models import Preset
 
 SAFETENSORS = ".safetensors"
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 _PARALLEL = "module."  # what torch.nn.DataParallel puts before every name
 _NAMED = 4  # names that a refusal lists
+
+
+def pretrained(chosen: Preset, path: Path | None = None) -> nn.Module:
+    """A preset's network in evaluation mode, with the weights of ``path`` or those that come with it.
+
+    Raises:
+        WeightsError: neither is there, or as :func:`load_weights`.
+    """
+    source = path or chosen.weights
+    if source is None:
+        raise WeightsError(f"no weights come with {chosen.name}", hint="give --weights FILE")
+    network = chosen.build().eval()
+    load_weights(network, source)
+    return network
 
 
 def load_weights(network: nn.Module, path: Path) -> None:

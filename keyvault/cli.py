@@ -95,6 +95,10 @@ def host_key(base: Path, output: Path | None, bits: int, passphrase_file: str | 
     for path in (private, public):
         if path.exists() or path == places.issuer_file(base):
             raise OutputError(f"{path} exists", hint="choose another name with -o")
+    if private == public:
+        raise OutputError(
+            f"{private} is where the public key goes", hint="name the private key with -o, such as host.pem"
+        )
     hosts.check_bits(bits)
     chosen = passphrase.new(passphrase_file, no_passphrase, str(private))
     key = hosts.generate_host_key(bits)

@@ -94,10 +94,11 @@ def _threads(asked: int | None, elements: int) -> int:
         raise ValueError(f"{asked} threads; at least 1 is needed")
     if elements < _WORTH_THREADS:
         return 1
-    return asked or _processors()
+    return asked or processors()
 
 
-def _processors() -> int:
+def processors() -> int:
+    """How many processors this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from keyvault.errors import InputError, OutputError
@@ -21,10 +22,12 @@ def write_whole(path: Path, data: bytes | memoryview, *, mode: int = PUBLIC_FILE
     an existing file is never overwritten, not even one that appears meanwhile.
 
     Raises:
-        OutputError: PATH exists and ``replace`` is false, or it cannot be written.
+        OutputError: PATH exists and ``replace`` is false, is a device or pipe, or cannot be written.
     """
     temporary = path.parent / f".{path.name}.{secrets.token_hex(6)}.part"
     try:
+        if replace and path.exists() and not path.is_file():
+            raise OutputError(f"{path} is not a file that can be replaced", hint="choose another name")
         _write_new(temporary, data, mode)
         if replace:
             temporary.replace(path)
@@ -36,7 +39,8 @@ def write_whole(path: Path, data: bytes | memoryview, *, mode: int = PUBLIC_FILE
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}", hint="check the folder and free space") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # what went wrong above says more
+            temporary.unlink()
 
 
 def _write_new(path: Path, data: bytes | memoryview, mode: int) -> None:

@@ -20,7 +20,7 @@ from keyvault.derivation import (
     derive_frame_secrets,
 )
 from keyvault.errors import ExpiredGrantError, InputError, NotYetValidError
-from keyvault.identity import THUMBPRINT_CHARACTERS, check_name, thumbprint
+from keyvault.identity import check_name, is_thumbprint, thumbprint
 from keyvault.policy import Policy
 
 MAX_HOSTS = 64
@@ -50,7 +50,7 @@ class Recipient:
 
     def __post_init__(self) -> None:
         check_name(self.name, str(self.kind))
-        if not isinstance(self.kid, str) or len(self.kid) != THUMBPRINT_CHARACTERS:
+        if not is_thumbprint(self.kid):
             raise InputError(f"the key id of {self.kind} {self.name} is not a thumbprint")
 
 
@@ -180,7 +180,7 @@ def _check_claims(grant: Grant) -> None:
             raise InputError(f"{name} {moment!r} is not a Unix time of the years 1970 to 9999")
     if grant.not_after < grant.not_before:
         raise InputError(f"the grant ends ({utc(grant.not_after)}) before it begins ({utc(grant.not_before)})")
-    if not isinstance(grant.issuer, str) or len(grant.issuer) != THUMBPRINT_CHARACTERS:
+    if not is_thumbprint(grant.issuer):
         raise InputError("the issuer is not a thumbprint")
     if len(grant.sensor_key) != KEY_BYTES or len(grant.commitment) != KEY_BYTES:
         raise InputError(f"sensor_key and commitment have {KEY_BYTES} bytes each")

@@ -13,7 +13,7 @@ from keyvault import canonical
 from keyvault.errors import InputError
 
 MAX_NAME = 64
-THUMBPRINT_CHARACTERS = 43
+_THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
 _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_NAME - 1}}}")
 
 
@@ -46,6 +46,11 @@ def thumbprint(key: Ed25519PublicKey | RSAPublicKey) -> str:
     """SHA-256 thumbprint of a public key (RFC 7638) in base64url, 43 characters."""
     jwk = ed25519_jwk(key) if isinstance(key, Ed25519PublicKey) else rsa_jwk(key)
     return canonical.b64url(hashlib.sha256(canonical.dumps(jwk)).digest())
+
+
+def is_thumbprint(value: Any) -> bool:
+    """Whether a value has the form of a thumbprint: 43 characters of base64url."""
+    return isinstance(value, str) and _THUMBPRINT.fullmatch(value) is not None
 
 
 def _integer(value: int) -> str:

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from keyvault import canonical
 from keyvault.errors import GrantFormatError, GrantSignatureError, InputError, UnknownIssuerError
-from keyvault.identity import THUMBPRINT_CHARACTERS, thumbprint
+from keyvault.identity import is_thumbprint, thumbprint
 
 TYPE = "privcam-sealed-key+jws"
 VERSION = 1
@@ -75,13 +75,9 @@ def _split(data: bytes) -> tuple[dict[str, object], bytes, bytes]:
 def _check_header(header: dict[str, object]) -> None:
     if header.get("typ") == TYPE and header.get("v") != VERSION:
         raise GrantFormatError(
-            f"a sealed key of version {header.get('v')!r}; this program reads version {VERSION}",
+            f"a sealed key of version {header.get('v')!r:.40}; this program reads version {VERSION}",
             hint="install a newer privcam",
         )
     kid = header.get("kid")
-    if (
-        not isinstance(kid, str)
-        or len(kid) != THUMBPRINT_CHARACTERS
-        or canonical.dumps(header) != canonical.dumps(_header(kid))
-    ):
+    if not is_thumbprint(kid) or canonical.dumps(header) != canonical.dumps(_header(str(kid))):
         raise GrantFormatError("not a sealed key: its header is not that of a sealed key", hint=_HINT)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, fields
+import re
+from dataclasses import dataclass, fields
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from keyvault import canonical
@@ -13,6 +15,7 @@ from keyvault.errors import InputError, PolicyError
 MAX_SIDE = 65_535
 MAX_SAMPLES = 2**31 - 1
 MIN_BITS, MAX_BITS = 8, 16
+_BAND = re.compile(r"band:([1-9][0-9]{0,4})")
 
 
 class Cfa(StrEnum):
@@ -74,6 +77,7 @@ class Policy:
     frame_keys: FrameKeys = FrameKeys.PER_FRAME
 
     def __post_init__(self) -> None:
+        _check_choices(self)
         _check_numbers(self)
         _check_geometry(self)
         if self.frame_keys is FrameKeys.FIXED and self.protection is Protection.SHUFFLE_MASK:
@@ -107,23 +111,38 @@ class Policy:
 
     def to_json(self) -> dict[str, Any]:
         """The policy as the members of a canonical JSON object."""
-        return {name: str(v) if isinstance(v, StrEnum) else v for name, v in asdict(self).items()}
+        values = ((name, getattr(self, name)) for name in self.__slots__)
+        return {name: str(value) if isinstance(value, StrEnum) else value for name, value in values}
 
     @classmethod
     def from_json(cls, value: Any) -> Policy:
         """The inverse of to_json; InputError for anything else."""
         if not isinstance(value, dict) or set(value) != {f.name for f in fields(cls)}:
             raise InputError("policy has missing or unknown members")
-        enums: dict[str, type[StrEnum]] = {"cfa": Cfa, "unit": Unit, "protection": Protection, "frame_keys": FrameKeys}
         try:
-            members: dict[str, Any] = {name: enums[name](v) if name in enums else v for name, v in value.items()}
+            members: dict[str, Any] = {name: _CHOICES[name](v) if name in _CHOICES else v for name, v in value.items()}
             return cls(**members)
         except (ValueError, TypeError) as error:
             raise InputError(f"policy is malformed: {error}") from error
 
     def digest(self) -> bytes:
         """SHA-256 of the canonical JSON; enters every frame key (docs/spec/sealed_key.md)."""
-        return hashlib.sha256(canonical.dumps(self.to_json())).digest()
+        return _digest(self)
+
+
+_CHOICES: dict[str, type[StrEnum]] = {"cfa": Cfa, "unit": Unit, "protection": Protection, "frame_keys": FrameKeys}
+
+
+def _check_choices(policy: Policy) -> None:
+    # A plain string equals its member but is not it: "shuffle+mask" would be written as such and not mask.
+    for name, kind in _CHOICES.items():
+        if type(getattr(policy, name)) is not kind:
+            raise PolicyError(f"policy {name} must be a {kind.__name__}, not {getattr(policy, name)!r:.40}")
+
+
+@lru_cache(maxsize=64)
+def _digest(policy: Policy) -> bytes:
+    return hashlib.sha256(canonical.dumps(policy.to_json())).digest()
 
 
 def _check_numbers(policy: Policy) -> None:
@@ -150,10 +169,9 @@ def _check_geometry(policy: Policy) -> None:
         raise PolicyError(f"quads need an even size, not {policy.width}x{policy.height}")
     if policy.scope in ("row", "frame"):
         return
-    if not isinstance(policy.scope, str):
-        raise PolicyError("policy scope must be text")
-    prefix, _, rows = policy.scope.partition(":")
-    if prefix != "band" or not rows.isascii() or not rows.isdigit() or rows != str(int(rows)) or int(rows) < 1:
-        raise PolicyError(f"scope {policy.scope!r} is not row, band:N or frame")
-    if int(rows) > policy.height or (policy.unit is Unit.QUAD and int(rows) % 2):
+    band = _BAND.fullmatch(policy.scope) if isinstance(policy.scope, str) else None
+    if band is None:
+        raise PolicyError(f"scope {policy.scope!r:.40} is not row, band:N or frame")
+    rows = int(band[1])
+    if rows > policy.height or (policy.unit is Unit.QUAD and rows % 2):
         raise PolicyError(f"a band of {rows} rows does not fit {policy.height} rows of {policy.unit}s")

@@ -11,6 +11,7 @@ import secrets
 import sqlite3
 import time
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -106,8 +107,9 @@ class Vault:
     @property
     def issuer(self) -> Ed25519PublicKey:
         """The public key that verifies this vault's sealed keys."""
-        with explained(self.path):
-            (raw,) = self._connection.execute("SELECT issuer FROM vault").fetchone()
+        (raw,) = self._own_row("issuer")
+        if not isinstance(raw, bytes) or len(raw) != KEY_BYTES:
+            raise VaultDamagedError(f"{self.path} has no issuer's key", hint="restore a backup")
         return Ed25519PublicKey.from_public_bytes(raw)
 
     def unlock(self, passphrase: bytes | None) -> None:
@@ -237,10 +239,16 @@ class Vault:
         return device
 
     def _lock(self) -> Lock:
-        with explained(self.path):
-            row = self._connection.execute("SELECT stored_key, salt, iterations, memory_kib, lanes FROM vault")
-            stored_key, *costs = row.fetchone()
+        stored_key, *costs = self._own_row("stored_key, salt, iterations, memory_kib, lanes")
         return Lock(Argon2(*costs) if stored_key is None else None, stored_key)
+
+    def _own_row(self, columns: str) -> tuple[Any, ...]:
+        """The one row of the table that describes the vault itself."""
+        with explained(self.path):
+            row: tuple[Any, ...] | None = self._connection.execute(f"SELECT {columns} FROM vault").fetchone()  # noqa: S608
+        if row is None:
+            raise VaultDamagedError(f"{self.path} does not say which vault it is", hint="restore a backup")
+        return row
 
     def _unlocked(self) -> VaultKey:
         if self._key is None:

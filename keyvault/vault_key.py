@@ -27,7 +27,8 @@ class Argon2:
 
     def __post_init__(self) -> None:
         costs = (self.iterations, _MAX_ITERATIONS), (self.memory_kib, _MAX_MEMORY_KIB), (self.lanes, _MAX_LANES)
-        if len(self.salt) != SALT_BYTES or any(not 1 <= value <= most for value, most in costs):
+        bounded = all(type(value) is int and 1 <= value <= most for value, most in costs)
+        if type(self.salt) is not bytes or len(self.salt) != SALT_BYTES or not bounded:
             raise VaultDamagedError("the vault's passphrase parameters are out of bounds", hint="restore a backup")
 
     def derive(self, passphrase: bytes) -> bytes:

@@ -14,7 +14,6 @@ import inference
 from cifar10 import load
 from evaluate_cifar10 import evaluate
 from inference.imaging import Gamma
-from inference.models import preset
 
 ROOT = Path(__file__).resolve().parent.parent
 RESNET32_HITS = 944  # of the first 1,017 test images, stated by the weights' source
@@ -55,9 +54,8 @@ def test_resnet32_computes_the_same_on_private_frames_of_all_test_images(
     replay = (ROOT / "tools" / "replay_dataset.py", "--key", "sealed.bin", "--sampling", "quad")
     command("python", *replay, folder, "-o", "replay", folder=folder)
 
-    chosen = preset("resnet32")
-    network = chosen.build().eval()
-    inference.load_weights(network, next((privcam_data / "cifar10-resnet").glob("resnet32-*.th")))
+    chosen = inference.preset("resnet32")
+    network = inference.pretrained(chosen, next((privcam_data / "cifar10-resnet").glob("resnet32-*.th")))
     settings = chosen.isp_settings(gamma=Gamma.NONE, mean=IMAGENET_MEAN, std=IMAGENET_STD)
     session = inference.open_session(folder / "sealed.bin")
     result = evaluate(folder / "replay", session, network, settings, load(folder, "test").images)

@@ -21,7 +21,6 @@ import torch
 import adc_firmware
 import contact_sheet
 import inference
-from inference.models import preset
 from inference.session import Session, ShuffledFrame
 from keyvault.console import Command
 from keyvault.errors import OutputError, PrivcamError
@@ -104,9 +103,8 @@ def plain_frame(session: Session, place: Workplace, photograph: Path) -> Shuffle
 
 def plain_scores(frame: ShuffledFrame) -> dict[str, float]:
     """Probabilities of the ordinary network on the ordinary image."""
-    chosen = preset(MODEL)
-    network = chosen.build().eval()
-    inference.load_weights(network, chosen.weights)
+    chosen = inference.preset(MODEL)
+    network = inference.pretrained(chosen)
     image = inference.isp(frame, settings=chosen.isp_settings()).reveal()
     with torch.inference_mode():
         probabilities = network(image).softmax(1)[0].tolist()

@@ -28,7 +28,7 @@ import inference
 from accuracy import Accuracy
 from adc_firmware import decode
 from inference.imaging import Gamma, IspSettings
-from inference.models import MODELS, preset
+from inference.models import MODELS
 from inference.session import Session, ShuffledFrame
 from keyvault.console import Command
 from keyvault.errors import InputError
@@ -146,12 +146,8 @@ def _substituted(frame: ShuffledFrame, generator: np.random.Generator) -> Shuffl
 @click.option("--seed", default=0, show_default=True, help="Of the substituted permutations.")
 def main(shards: Path, **options: Any) -> None:
     """Compare a keyed network on SHARDS, a replay, with the plain one on the images."""
-    chosen = preset(options["model"])
-    weights = options["weights"] or chosen.weights
-    if weights is None:
-        raise InputError(f"no weights come with {chosen.name}", hint="give --weights FILE")
-    network = chosen.build().eval()
-    inference.load_weights(network, weights)
+    chosen = inference.preset(options["model"])
+    network = inference.pretrained(chosen, options["weights"])
     settings = chosen.isp_settings(gamma=Gamma.NONE, mean=options["mean"], std=options["std"])
     images = cifar10.load(options["data"], options["split"]).images
     session = inference.open_session(options["keys"], options["identity"], options["trust"])

@@ -7,6 +7,7 @@ import multiprocessing
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from multiprocessing.connection import Connection
 
 import numpy as np
 import pytest
@@ -96,6 +97,30 @@ def test_a_forked_chip_starts_a_session_of_its_own() -> None:
     assert (after.session, after.counter) == (before.session, 1)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("same_number", [False, True])
+def test_a_fork_repeats_nothing_and_hangs_nowhere(same_number: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread is taking a number meanwhile; in a namespace of its own the child may have its parent's pid."""
+    adc = chip(open_grant(POLICY))
+    before = adc.read_out(ArraySource(random_dn(POLICY)), EXPOSURE).header
+    if same_number:
+        monkeypatch.setattr("os.getpid", lambda: 1)
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    with adc._numbering.lock:
+        child = context.Process(target=_send_session, args=(adc, sender))
+        child.start()
+        came = receiver.poll(30)
+    child.kill()
+    child.join()
+    assert came
+    assert receiver.recv() != before.session
+
+
+def _send_session(adc: SecureAdc, sender: Connection) -> None:
+    sender.send(adc.read_out(ArraySource(random_dn(POLICY)), EXPOSURE).header.session)
+
+
 @pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps])
 def test_a_chip_cannot_be_copied(duplicate: object) -> None:
     with pytest.raises(TypeError, match="not copied"):
@@ -127,4 +152,9 @@ def test_secrets_do_not_show() -> None:
     opened = open_grant(POLICY)
     adc = chip(opened)
     frame = adc.read_out(ArraySource(random_dn(POLICY)), EXPOSURE)
-    assert opened.epoch_key.hex() not in repr(adc) + repr(frame) + repr(frame.header)
+    secrets = opened.frame_secrets(frame.header.frame_id)
+    shown = repr((opened, secrets, adc, frame, frame.header))
+    for secret in (opened.epoch_key, secrets.permutation_key, secrets.mask_key):
+        assert secret is not None
+        assert secret.hex() not in shown
+        assert repr(secret)[2:-1] not in shown

@@ -120,6 +120,7 @@ def test_validity_can_lie_anywhere(site: Path, begin: str | None, state: str) ->
         (("--bits", "17"), 5, "17"),
         (("--scope", "band:0"), 5, "band:0"),
         (("--scope", "column"), 5, "column"),
+        (("--scope", "band:" + "9" * 5000), 5, "band:999"),
         (("--stacked", "--cfa", "RGGB"), 5, "stacked"),
         (("--frame-keys", "fixed"), 5, "mask twice"),
         (("--host", "dog"), 9, "enrolled: lab, mobile"),

@@ -75,6 +75,8 @@ def test_host_keys(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert hosts.load_host_public(home / "host.pub") == host_key("lab").public_key()
     assert "exists" in refused(4, "host-key", "--no-passphrase")
     assert "exists" in refused(4, "host-key", "--no-passphrase", "-o", home / "issuer.pub")
+    assert "public key goes" in refused(4, "host-key", "--no-passphrase", "-o", tmp_path / "z.pub")
+    assert not (tmp_path / "z.pub").exists()
     assert "2048 bits" in refused(3, "host-key", "--no-passphrase", "--bits", "2048", "-o", tmp_path / "x.pem")
     assert not (tmp_path / "x.pem").exists()
     assert "whoever reads it is this host" in run("host-key", "--no-passphrase", "-o", tmp_path / "y.pem").stderr

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from parties import DEVICE, ISSUER, NOW, TERMS, VECTORS, host_key, issued, stranger
 
 from keyvault import errors
-from keyvault.canonical import unb64url
+from keyvault.canonical import b64url, dumps, unb64url
 from keyvault.derivation import FrameId, commitment, derive_epoch_key
 from keyvault.device import Device
 from keyvault.envelope import MAX_SEALED_BYTES, SealedGrant, read_sealed, seal, verify
@@ -43,11 +43,13 @@ def test_every_recipient_opens_the_same_key() -> None:
 
 
 def test_a_sealed_key_shows_no_secret() -> None:
-    shown = ISSUED.data + repr((SEALED, DEVICE, SEALED.open_as_sensor(DEVICE, NOW))).encode()
+    opened = SEALED.open_as_sensor(DEVICE, NOW)
+    shown = ISSUED.data + repr((SEALED, DEVICE, opened, opened.frame_secrets(FrameId(bytes(16), 5)))).encode()
     payload = unb64url(ISSUED.data.split(b".")[1].decode(), "payload")
     for secret in (EPOCH_KEY, DEVICE.kek, DEVICE.signer.private_bytes_raw(), b"r" * 32):
         assert secret not in shown + payload
         assert secret.hex().encode() not in shown + payload
+        assert repr(secret)[2:-1].encode() not in shown
 
 
 def test_two_seals_of_one_grant_share_no_ciphertext() -> None:
@@ -139,6 +141,17 @@ def test_every_flipped_bit_is_refused() -> None:
 def test_what_is_not_a_sealed_key_is_called_so(data: bytes) -> None:
     with pytest.raises(errors.GrantFormatError, match="not a sealed key"):
         verify(data, ISSUER.public_key())
+
+
+@pytest.mark.parametrize("changes", [{"v": "B" * 150_000}, {"kid": "\x1b[2J" + "A" * 39}, {"kid": "\u0661" * 43}])
+def test_messages_repeat_nothing_of_a_stranger_but_key_ids(changes: dict) -> None:
+    _, payload, signature = ISSUED.data.split(b".")
+    header = {"alg": "Ed25519", "kid": "A" * 43, "typ": "privcam-sealed-key+jws", "v": 1} | changes
+    data = b".".join((b64url(dumps(header)).encode(), payload, signature))
+    with pytest.raises(errors.GrantFormatError) as caught:
+        verify(data, ISSUER.public_key())
+    assert len(str(caught.value)) < 200
+    assert str(caught.value).isprintable()
 
 
 def test_truncated_anywhere_is_refused() -> None:

@@ -113,6 +113,22 @@ def test_damaged_secrets_are_refused(vault: Vault, home: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM vault",
+        "UPDATE vault SET issuer = x'00'",
+        "UPDATE vault SET issuer = 'text'",
+        "UPDATE vault SET stored_key = NULL, salt = x'00000000000000000000000000000000'",
+        "UPDATE vault SET stored_key = NULL, salt = 'sixteen letters.', iterations = 3, memory_kib = 64, lanes = 1",
+    ],
+)
+def test_a_damaged_description_of_the_vault_is_refused(vault: Vault, home: Path, statement: str) -> None:
+    change(vault, statement)
+    with pytest.raises(errors.VaultDamagedError):
+        use_all(home)
+
+
+@pytest.mark.parametrize(
     ("keep", "words"), [(None, "not a whole vault"), (0, "is not a vault"), (0.5, "malformed|not a")]
 )
 def test_damaged_files_are_refused(vault: Vault, home: Path, keep: float | None, words: str) -> None:

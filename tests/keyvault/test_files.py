@@ -1,0 +1,79 @@
+"""Files: whole or not there, and every failure is the refusal that it should be."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from keyvault.errors import InputError, OutputError
+from keyvault.files import read_bounded, write_whole
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize("replace", [True, False])
+def test_a_file_is_written_whole_with_its_mode(tmp_path: Path, replace: bool) -> None:
+    write_whole(tmp_path / "x", b"new", mode=0o640, replace=replace)
+    assert (tmp_path / "x").read_bytes() == b"new"
+    assert (tmp_path / "x").stat().st_mode & 0o777 == 0o640
+    assert names(tmp_path) == ["x"]
+
+
+def test_only_replace_replaces(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"old")
+    with pytest.raises(OutputError, match="x exists"):
+        write_whole(path, b"new", replace=False)
+    assert path.read_bytes() == b"old"
+    write_whole(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert names(tmp_path) == ["x"]
+
+
+@pytest.mark.parametrize("replace", [True, False])
+def test_places_that_cannot_be_written_are_output_errors(tmp_path: Path, replace: bool) -> None:
+    (tmp_path / "file").write_bytes(b"old")
+    for path in (tmp_path / "none" / "x", tmp_path / "file" / "x", tmp_path / ("x" * 250)):
+        with pytest.raises(OutputError, match="cannot write"):
+            write_whole(path, b"new", replace=replace)
+    assert names(tmp_path) == ["file"]
+
+
+def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name in ("pipe", "folder"):
+        with pytest.raises(OutputError, match="not a file that can be replaced"):
+            write_whole(tmp_path / name, b"new")
+    assert (tmp_path / "pipe").is_fifo()
+    assert names(tmp_path) == ["folder", "pipe"]
+
+
+@pytest.mark.parametrize("broken", ["fsync", "replace", "fchmod"])
+def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "x"
+    path.write_bytes(b"old")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, broken, fail)
+        with pytest.raises(OutputError, match="No space left"):
+            write_whole(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["x"]
+
+
+def test_reading_is_bounded(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"12345")
+    assert read_bounded(path, 5, "thing") == b"12345"
+    with pytest.raises(InputError, match="too large for thing"):
+        read_bounded(path, 4, "thing")
+    for place in (tmp_path, tmp_path / "none", path / "x"):
+        with pytest.raises(InputError, match="cannot read thing"):
+            read_bounded(place, 4, "thing")

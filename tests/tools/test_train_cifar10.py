@@ -1,0 +1,99 @@
+"""Training: what augmentation does, that a run resumes exactly, and what it leaves behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from safetensors.torch import load_file
+
+import cifar10
+import train_cifar10
+from accuracy import Accuracy
+from train_cifar10 import Recipe, augment, main
+
+RECIPE = Recipe(model="resnet20", epochs=1, batch=32, learning_rate=0.1, seed=1)
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data set of 100 images in the binary layout, of which 64 are trained on."""
+    monkeypatch.setattr(train_cifar10, "TRAINED_IMAGES", 64)
+    generator = np.random.default_rng(0)
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for name, count in [(name, 20) for name in cifar10.TRAIN_FILES] + [("test_batch", 10)]:
+        records = generator.integers(0, 256, (count, cifar10.RECORD_BYTES), np.uint8)
+        records[:, 0] %= 10
+        records.tofile(folder / f"{name}.bin")
+    return folder
+
+
+def train(data: Path, output: Path, *more: str) -> None:
+    options = ["--model", "resnet20", "--data", str(data), "-o", str(output), "--batch", "32", "--precision", "float32"]
+    result = CliRunner().invoke(main, [*options, *more])
+    assert result.exit_code == 0, result.output
+
+
+def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(data, tmp_path / "whole", "--epochs", "2")
+
+    epoch = train_cifar10.Training.run_epoch
+
+    def stop_in_the_second(training: train_cifar10.Training, split: train_cifar10.Split) -> float:
+        if training.epoch == 1:
+            raise KeyboardInterrupt
+        return epoch(training, split)
+
+    arguments = ["--model", "resnet20", "--data", str(data), "-o", str(tmp_path / "parts"), "--batch", "32"]
+    arguments += ["--precision", "float32", "--epochs", "2"]
+    with monkeypatch.context() as patch:
+        patch.setattr(train_cifar10.Training, "run_epoch", stop_in_the_second)
+        assert CliRunner().invoke(main, arguments).exit_code == 130
+    assert not (tmp_path / "parts" / "resnet20.safetensors").exists()
+    train(data, tmp_path / "parts", "--epochs", "2")
+
+    whole, parts = (load_file(tmp_path / name / "resnet20.safetensors") for name in ("whole", "parts"))
+    assert whole.keys() == parts.keys()
+    for name in whole:
+        torch.testing.assert_close(parts[name], whole[name], rtol=0, atol=0)
+
+
+def test_another_recipe_does_not_resume(data: Path, tmp_path: Path) -> None:
+    train(data, tmp_path / "run", "--epochs", "1")
+    options = ["--batch", "32", "--precision", "float32", "--epochs", "2"]
+    arguments = ["--model", "resnet20", "--data", str(data), "-o", str(tmp_path / "run"), *options]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 3
+    assert "another recipe" in result.output
+
+
+def test_a_missing_data_set_is_refused_in_one_line(tmp_path: Path) -> None:
+    arguments = ["--model", "vgg16", "--data", str(tmp_path / "none"), "-o", str(tmp_path / "run")]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 3
+    assert result.output.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_augmentation_moves_mirrors_and_cuts() -> None:
+    ramp = torch.arange(32.0 * 32).view(1, 1, 32, 32).expand(64, 3, -1, -1) + 1
+    moved = augment(ramp, RECIPE, torch.Generator().manual_seed(0))
+    assert moved.shape == ramp.shape
+    steps = (moved[:, 0, 16, 1:] - moved[:, 0, 16, :-1]).median(1).values
+    assert set(steps.tolist()) == {1.0, -1.0}  # both directions occur
+    holes = (moved[:, 0] == 0).sum((1, 2))
+    assert holes.min() >= (RECIPE.cutout // 2) ** 2
+    assert holes.max() > RECIPE.cutout**2  # a hole and a border of the crop
+    assert len({tuple(image.flatten().tolist()) for image in moved[:, 0]}) > 60  # each image its own
+
+
+def test_accuracy_states_the_wilson_interval() -> None:
+    accuracy = Accuracy(944, 1017)
+    assert str(accuracy) == "92.82 % (944 of 1017; 95 % interval 91.07 to 94.25)"
+    assert Accuracy(1, 2) + Accuracy(3, 4) == Accuracy(4, 6)
