@@ -27,6 +27,7 @@ from adc_firmware.frame import (
     select_grant,
     verify,
 )
+from keyvault.errors import PrivcamError
 from keyvault.files import PUBLIC_FILE, read_bounded, write_whole
 from keyvault.grant import Grant
 from keyvault.policy import Cfa, Protection
@@ -83,9 +84,13 @@ def decode(data: bytes, grants: Mapping[str, Grant]) -> PrivateFrame:
 
 
 def read(path: Path | str, grants: Mapping[str, Grant]) -> PrivateFrame:
-    """Read and verify a file; InputError if it cannot be read, else as decode."""
+    """Read and verify a file; InputError if it cannot be read, else as decode, naming the file."""
     path = Path(path)
-    return decode(read_bounded(path, min(_size(path), MAX_FILE_BYTES), "private frame"), grants)
+    data = read_bounded(path, min(_size(path), MAX_FILE_BYTES), "private frame")
+    try:
+        return decode(data, grants)
+    except PrivcamError as error:
+        raise type(error)(f"{path}: {error}", hint=error.hint) from error
 
 
 def write(frame: PrivateFrame, path: Path | str) -> None:

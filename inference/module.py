@@ -71,6 +71,7 @@ class KeyedModule(nn.Module):
     def __init__(self, network: fx.GraphModule, plan: Plan, sample: Tensor, rekey_every: int) -> None:
         super().__init__()
         self.network, self.plan, self.rekey_every = network, plan, rekey_every
+        #: Where inner layouts come from; measurements may put something repeatable here.
         self.draw: Draw = draw_uniform
         self.register_buffer("_like", sample.new_empty(0), persistent=False)
         self._forget()
@@ -129,9 +130,15 @@ class KeyedModule(nn.Module):
                 hint="give isp() the network's size, or convert the network for this one",
             )
         if x.layout.axes != self.plan.entry.axes:
-            raise InputMismatchError(f"the network takes axes {self.plan.entry.axes} shuffled, not {x.layout.axes}")
+            raise InputMismatchError(
+                f"the network takes axes {self.plan.entry.axes} shuffled, not {x.layout.axes}",
+                hint="convert the network with an example input of this kind",
+            )
         if x.values.dtype != like.dtype:
-            raise InputMismatchError(f"the network computes in {like.dtype}, the input is {x.values.dtype}")
+            raise InputMismatchError(
+                f"the network computes in {like.dtype}, the input is {x.values.dtype}",
+                hint="convert one of them with .to()",
+            )
         if x.values.device != like.device or x.layout.table.device != like.device:
             raise InputMismatchError(
                 f"the network is on {like.device}, the input's values on {x.values.device} and its layout on "

@@ -48,7 +48,9 @@ def rekeying(rounds: int) -> Comparison:
     network, x = models.resnet50().eval(), torch.randn(1, 3, 224, 224)
     keyed = secure(network, x)
     keyed(shuffle(x))
-    return compare("rekeying, ResNet-50, 224x224", {"plain, one image": plain(network, x), "rekey": keyed.rekey}, rounds=rounds)
+    return compare(
+        "rekeying, ResNet-50, 224x224", {"plain, one image": plain(network, x), "rekey": keyed.rekey}, rounds=rounds
+    )
 
 
 def plain(network: nn.Module, x: Tensor) -> Callable[[], Tensor]:

@@ -11,7 +11,7 @@ from inference.edges import PLAIN, Group, Keyed, Law, Order
 from inference.errors import UnsupportedOperator, UnsupportedOperatorError
 from inference.graphs import module_path
 from inference.rules import RULES
-from inference.rules.call import Call, Unsupported, extents_of, is_tensor, law_of, relayout, shape_of
+from inference.rules.call import Call, Unsupported, extents_of, is_tensor, law_of, relayout
 
 SUPPORTED_HINT = "replace these operators, or run these parts of the network outside of secure()"
 _FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
@@ -76,11 +76,13 @@ class _Planner:
 
     def _pretend(self, node: fx.Node) -> fx.Node:
         """Stands for a refused operator, so that the others behind it are looked at too."""
-        inputs = [self.planned[argument] for argument in node.all_input_nodes]
-        law, shape = next((law, shape_of(i)) for i in inputs if isinstance(law := law_of(i), Keyed))
-        if not is_tensor(node) or len(shape_of(node)) != len(shape):
+        law = next(law for i in node.all_input_nodes if isinstance(law := law_of(self.planned[i]), Keyed))
+        try:
+            positions = prod(extents_of(node, law.axes)) if is_tensor(node) else 0
+        except (IndexError, Unsupported):
+            positions = 0
+        if not positions:
             return self._copy(node, PLAIN)
-        positions = prod(extents_of(node, law.axes))
         return self._copy(node, Keyed(Order.of(Group(positions, node.name)), law.axes))
 
 

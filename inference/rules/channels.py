@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import fx
 
-from inference.rules.call import Call, Unsupported
+from inference.rules.call import Call, Unsupported, shape_of
 from inference.rules.table import rule
 
 aten = torch.ops.aten
@@ -17,6 +17,15 @@ def batch_norm(call: Call) -> fx.Node:
     law = call.keyed_source()
     if 1 in law.axes:
         raise Unsupported("the channels are shuffled")
+    return call.keep(law)
+
+
+@rule(aten.layer_norm.default)
+def layer_norm(call: Call) -> fx.Node:
+    """Normalises along the last axes."""
+    law = call.keyed_source()
+    if law.axes[-1] >= len(shape_of(call.source)) - len(call["normalized_shape"]):
+        raise Unsupported("normalises along a shuffled axis")
     return call.keep(law)
 
 

@@ -164,6 +164,7 @@ def other_cases() -> list[Case]:
     return [
         layer(aten.batch_norm.default, nn.BatchNorm2d(6)),
         layer(aten.batch_norm.default, nn.Sequential(nn.ReLU(), nn.BatchNorm2d(6), nn.Conv2d(6, 3, 3)), "before-conv"),
+        layer(aten.layer_norm.default, nn.Sequential(Apply(lambda x: x.permute(0, 2, 3, 1)), nn.LayerNorm(6))),
         apply(aten.softmax.int, lambda x: x.softmax(1)),
         apply(aten.softmax.int, lambda x: x.flatten(2).softmax(2), "positions"),
         apply(aten.log_softmax.int, lambda x: x.log_softmax(1)),

@@ -161,6 +161,15 @@ def test_everything_missing_is_named_at_once() -> None:
     assert [e.source.rpartition(":")[0].rpartition("/")[2] for e in missing] == ["keyed_helpers.py", "test_convert.py"]
 
 
+def test_an_operator_that_loses_the_map_is_named_too() -> None:
+    with pytest.raises(UnsupportedOperatorError) as refusal:
+        secure(Apply(lambda x: torch.cumsum(x.transpose(0, 1).relu(), 2)).eval(), X)
+    assert [entry.operator.partition(" ")[0] for entry in refusal.value.operators] == [
+        "aten.transpose.int",
+        "aten.cumsum.default",
+    ]
+
+
 def test_rekeying_changes_every_table_and_no_result(small: nn.Module) -> None:
     network, x = secure(small, X), shuffle(X)
     before, first = tables_of(network, x), network(x)

@@ -62,8 +62,7 @@ def test_what_does_not_go_together_is_refused(changes: dict, words: str) -> None
 
 @pytest.mark.parametrize(
     "scope",
-    ["", "band", "band:", "band:0", "band:01", "band:+1", "band:1.0", "band:\u0661", "band:1\n", "column", None, 4, []]
-    + ["band:" + "9" * 5000],
+    ["", "band", "band:", "band:0", "band:01", "band:+1", "band:\u0661", "band:1\n", "band:" + "9" * 5000, None, 4, []],
     ids=lambda scope: str(scope)[:12],
 )
 def test_other_scopes_are_refused(scope: Any) -> None:
