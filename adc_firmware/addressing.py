@@ -6,30 +6,22 @@ of the mask key's stream 0, reduced to the bit depth (docs/spec/private_frame.md
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import TypeVar
-
 import numpy as np
 from numpy.typing import NDArray
 
 from adc_firmware import _kernels as kernels
 from adc_firmware.frame import sample_shape
 from keyvault.derivation import FrameId
-from keyvault.expansion import expand, processors
+from keyvault.expansion import expand
 from keyvault.grant import OpenGrant
 from keyvault.keystream import BLOCK_BYTES, Keystream
 from keyvault.permutation import Permutation
 from keyvault.policy import Policy
+from keyvault.threads import each
 
 MASK_STREAM = 0
-PART_PHOTOSITES = 1 << 18  # what one thread takes at a time
+PART_PHOTOSITES = 1 << 17  # what one thread takes at a time
 _WORDS_A_BLOCK = BLOCK_BYTES // 2
-
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
 
 
 def frame_permutation(opened: OpenGrant, frame: FrameId) -> Permutation:
@@ -100,23 +92,11 @@ def unmask(
 
     # Scattering the words and subtracting in order is three times as fast as visiting the
     # stored samples in the order of their words: stores to random places wait for nothing.
-    with team(policy.photosites) as each:
-        deque(each(spread, parts(0, policy.photosites)), maxlen=0)
-        deque(each(subtract, parts(0, size)), maxlen=0)
+    each(spread, parts(0, policy.photosites))
+    each(subtract, parts(0, size))
     return out.reshape(samples.shape)
 
 
 def parts(first: int, last: int) -> list[tuple[int, int]]:
-    """The range first .. last - 1 in pieces for the threads of a team."""
+    """The range first .. last - 1 in pieces for one thread each."""
     return [(low, min(last, low + PART_PHOTOSITES)) for low in range(first, last, PART_PHOTOSITES)]
-
-
-@contextmanager
-def team(photosites: int) -> Iterator[Callable[[Callable[[_Item], _Result], Iterable[_Item]], Iterable[_Result]]]:
-    """A ``map`` over all processors for the length of the block; the plain ``map`` for small frames."""
-    threads = processors()
-    if photosites <= PART_PHOTOSITES or threads == 1:
-        yield map
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        yield pool.map

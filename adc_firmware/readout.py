@@ -14,15 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adc_firmware import _kernels as kernels
-from adc_firmware.addressing import MaskGenerator, parts, team
+from adc_firmware.addressing import MaskGenerator, parts
 from adc_firmware.converter import Converter, refusal
 from adc_firmware.errors import SourceError
 from adc_firmware.frame import sample_shape
 from keyvault.errors import PolicyError
 from keyvault.permutation import Permutation
 from keyvault.policy import Policy
+from keyvault.threads import each
 
 BLOCK_SAMPLES = 1 << 19  # 1 MiB of DN
+BLOCK_ROWS = 64
 
 
 class AnalogSource(Protocol):
@@ -70,13 +72,12 @@ def read_rows(source: AnalogSource, converter: Converter, policy: Policy, addres
         SourceError: rows of another shape or type than declared.
     """
     out = np.empty((policy.photosites, policy.samples_per_photosite), np.uint16)
-    with team(policy.photosites) as each:
-        for first, last in _blocks(policy):
-            block = _Block(_rows(source, first, last), converter, addresses, first * policy.width, out)
-            bad = min((number for number in each(block.read, block.parts()) if number >= 0), default=-1)
-            if bad >= 0:
-                row, *rest = np.unravel_index(bad, block.rows.shape)
-                raise refusal(block.rows, bad, (first + row, *rest), policy.bits)
+    for first, last in _blocks(policy):
+        block = _Block(_rows(source, first, last), converter, addresses, first * policy.width, out)
+        bad = min((number for number in each(block.read, block.parts()) if number >= 0), default=-1)
+        if bad >= 0:
+            row, *rest = np.unravel_index(bad, block.rows.shape)
+            raise refusal(block.rows, bad, (first + row, *rest), policy.bits)
     return out.reshape(sample_shape(policy))
 
 
@@ -110,7 +111,7 @@ class _Block:
 
 
 def _blocks(policy: Policy) -> Iterator[tuple[int, int]]:
-    rows = max(1, BLOCK_SAMPLES // (policy.width * policy.samples_per_photosite))
+    rows = max(1, min(BLOCK_ROWS, BLOCK_SAMPLES // (policy.width * policy.samples_per_photosite)))
     for first in range(0, policy.height, rows):
         yield first, min(policy.height, first + rows)
 

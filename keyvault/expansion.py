@@ -6,13 +6,9 @@ threads: every random word has an address, and nothing is drawn in the order of 
 
 from __future__ import annotations
 
-import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count, pairwise, product
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +17,7 @@ from keyvault import _shuffle_kernels as kernels
 from keyvault.keystream import Keystream
 from keyvault.permutation import Permutation
 from keyvault.policy import MAX_SAMPLES, Policy, Unit
+from keyvault.threads import processors, share
 
 ONE_BUCKET = 1 << 16  # spec, section 5: a group of up to so many elements is one bucket,
 MANY_BUCKETS = 256  # a larger one has so many, named by one byte
@@ -29,9 +26,7 @@ DRAW_STREAM = 1  # word of round t: stream DRAW_STREAM + t
 
 _CHUNK = 1 << 18  # elements that one task distributes
 _PIECE = 1 << 16  # draws that are generated at a time
-_WORTH_THREADS = 1 << 17  # elements below which starting threads costs more than it saves
-
-_Item = TypeVar("_Item")
+_WORTH_THREADS = 1 << 17  # elements below which threads cost more than they save
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +60,10 @@ def expand(key: bytes, policy: Policy, threads: int | None = None) -> Permutatio
     grain = 2 if policy.unit is Unit.QUAD else 1
     width, height = policy.width // grain, policy.height // grain
     stretches = _stretches(width * height, width * (policy.band_rows // grain))
-    team = _threads(threads, width * height)
-    table = _expand_elements(Keystream(key), stretches, team)
+    threads = _threads(threads, width * height)
+    table = _expand_elements(Keystream(key), stretches, threads)
     if policy.unit is Unit.QUAD:
-        table = _photosites(table, width, height, team)
+        table = _photosites(table, width, height, threads)
     return Permutation(table, (policy.height, policy.width))
 
 
@@ -95,13 +90,6 @@ def _threads(asked: int | None, elements: int) -> int:
     if elements < _WORTH_THREADS:
         return 1
     return asked or processors()
-
-
-def processors() -> int:
-    """How many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _expand_elements(stream: Keystream, stretches: list[_Stretch], threads: int) -> NDArray[np.int32]:
@@ -140,12 +128,12 @@ def _distribute(stream: Keystream, stretch: _Stretch, table: NDArray[np.int32], 
             kernels.distribute(_digits(stream, first, last, scratch), places[item], first, table)
 
     items = list(product(range(groups), range(chunks)))
-    _share(count_some, items, threads)
+    share(count_some, items, threads)
     in_order = places.transpose(0, 2, 1)
     ends = stretch.start + np.cumsum(in_order, dtype=np.int64).reshape(in_order.shape)
     starts = ends - in_order
     places[...] = starts.transpose(0, 2, 1)
-    _share(distribute_some, items, threads)
+    share(distribute_some, items, threads)
     return np.append(starts[:, :, 0].ravel(), stretch.end)
 
 
@@ -172,7 +160,7 @@ def _shuffle(
     if stretch.end - stretch.start > _PIECE:
         wanted = np.arange(stretch.start, stretch.end, _PIECE)
         cuts = np.unique(np.append(bounds[np.searchsorted(bounds, wanted)], stretch.end)).tolist()
-    _share(shuffle_some, pairwise(cuts), threads)
+    share(shuffle_some, pairwise(cuts), threads)
 
 
 def _shuffle_run(
@@ -215,24 +203,5 @@ def _photosites(quads: NDArray[np.int32], width: int, height: int, threads: int)
         for first in firsts:
             kernels.spread_quads(quads, width, first, min(height, first + rows), table)
 
-    _share(spread_some, range(0, height, rows), threads)
+    share(spread_some, range(0, height, rows), threads)
     return table
-
-
-def _share(work: Callable[[Iterator[_Item]], None], items: Iterable[_Item], threads: int) -> None:
-    """Let ``threads`` threads, the caller's among them, take the items one by one."""
-    if threads == 1:
-        work(iter(items))
-        return
-    queue = deque(items)
-    with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(work, _taken(queue)) for _ in range(threads)]:
-            done.result()
-
-
-def _taken(queue: deque[_Item]) -> Iterator[_Item]:
-    while True:
-        try:
-            yield queue.popleft()
-        except IndexError:
-            return

@@ -11,15 +11,15 @@ Without noise, electrons = min(mean, full_well).
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adc_firmware import AnalogSource
-from adc_firmware.addressing import PART_PHOTOSITES, team
+from adc_firmware.addressing import PART_PHOTOSITES
 from keyvault.policy import Cfa, Policy
+from keyvault.threads import each
 from sensor_sim import _kernels as kernels
 from sensor_sim.scene import NEUTRAL, DnScene, LightScene, Scene
 from sensor_sim.settings import CameraSettings, PixelModel, Shot
@@ -73,8 +73,7 @@ class ExposedArray:
             kernels.expose(self.scene.radiance[low:high], mix, model, noise, low, out[low - first : high - first])
 
         strip = max(1, PART_PHOTOSITES // policy.width)
-        with team((last - first) * policy.width) as each:
-            deque(each(expose_strip, range(first, last, strip)), maxlen=0)
+        each(expose_strip, range(first, last, strip))
         return out.reshape(last - first, *self.shape[1:])
 
 

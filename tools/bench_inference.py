@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +39,7 @@ def networks(
     things: dict[str, Callable[[], object]] = {"plain": plain(network, x)}
     for backend in ("gather", "reference") if with_reference else ("gather",):
         keyed = secure(network, x, backend=backend, rekey_every=1)
-        things[f"keyed, {backend}"] = lambda keyed=keyed: keyed(shuffled)
+        things[f"keyed, {backend}"] = partial(keyed, shuffled)
     threads = f"{torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)}"
     return compare(f"{title}, batch {batch}, {threads}", things, rounds=rounds)
 
@@ -48,9 +49,8 @@ def rekeying(rounds: int) -> Comparison:
     network, x = models.resnet50().eval(), torch.randn(1, 3, 224, 224)
     keyed = secure(network, x)
     keyed(shuffle(x))
-    return compare(
-        "rekeying, ResNet-50, 224x224", {"plain, one image": plain(network, x), "rekey": keyed.rekey}, rounds=rounds
-    )
+    things: dict[str, Callable[[], object]] = {"plain, one image": plain(network, x), "rekey": keyed.rekey}
+    return compare("rekeying, ResNet-50, 224x224", things, rounds=rounds)
 
 
 def plain(network: nn.Module, x: Tensor) -> Callable[[], Tensor]:

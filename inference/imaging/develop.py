@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adc_firmware.addressing import team
 from inference.imaging import demosaic
 from inference.imaging.plan import PATCH_PHOTOSITES, Band, Plan
 from inference.imaging.resize import AxisTaps, Grid, Step, resample
@@ -18,6 +16,7 @@ from inference.imaging.tone import UNITY, balance_table, normalisation, tone_tab
 from inference.session import ShuffledFrame
 from keyvault.expansion import uniform_table
 from keyvault.policy import Cfa, Policy
+from keyvault.threads import each
 
 KEY_BYTES = 32
 
@@ -33,12 +32,11 @@ def develop(frame: ShuffledFrame, plan: Plan, target: Grid) -> None:
     Balanced samples, and pixels before their columns are scaled, live for one band only, in
     buffers of the size of a cache.
     """
-    height, width = plan.window
+    height, _ = plan.window
     bands = _Bands.prepare(frame, plan)
     taps = plan.rows.taps
     columns_done = target if taps is None else _secret_grid(height, plan.columns.count)
-    with team(height * width) as each:
-        deque(each(lambda band: bands.develop(band, columns_done), plan.bands), maxlen=0)
+    each(lambda band: bands.develop(band, columns_done), plan.bands)
     if taps is not None:
         _scale_rows(columns_done, target, Step(taps, plan.rows.first, 0, vertical=True), plan.rows.count)
     if plan.scaled and plan.settings.mean is not None:
@@ -131,8 +129,7 @@ def _scale_rows(source: Grid, target: Grid, step: Step, height: int) -> None:
     def run(first: int) -> None:
         resample(source, target, step, first, min(height, first + band))
 
-    with team(height * target.width) as each:
-        deque(each(run, range(0, height, band)), maxlen=0)
+    each(run, range(0, height, band))
 
 
 def _secret_grid(height: int, width: int) -> Grid:
