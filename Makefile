@@ -35,6 +35,7 @@ bench: $(INSTALLED)
 	$(BIN)/python tools/benchmark.py
 
 $(INSTALLED): pyproject.toml
+	@echo "setting up $(VENV); PyTorch is large, this takes a few minutes the first time"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[host,dev]"
 	touch $@

@@ -17,6 +17,7 @@ from inference.passes import (
     check_layouts,
     fold_batch_norm,
     fuse_activations,
+    fuse_sums,
     lower,
     remove_no_ops,
     remove_writes,
@@ -74,7 +75,8 @@ def _convert(
     for clean in (remove_writes, remove_no_ops, fold_batch_norm):
         module = check_layouts(clean(module))
     module = check_layouts(assign_layouts(module, axes))
-    module = check_layouts(fuse_activations(module))
+    for fuse in (fuse_sums, fuse_activations):
+        module = check_layouts(fuse(module))
     own_constants(module)
     return lower(module, backend, exported.call_spec.out_spec)
 

@@ -12,6 +12,11 @@ def arguments(node: fx.Node) -> list[Any]:
     return list(node.args)
 
 
+def origin(node: fx.Node) -> dict[str, Any]:
+    """What a node's meta says of where in the network it comes from."""
+    return {key: node.meta[key] for key in ("nn_module_stack", "stack_trace") if key in node.meta}
+
+
 def module_path(node: fx.Node) -> str:
     """Dotted path of the module that a node comes from; empty for the network itself."""
     stack = node.meta.get("nn_module_stack") or {}

@@ -39,9 +39,10 @@ class Window:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Conv:
-    """Multiply the taps with a weight (O, C / groups, kh, kw); arguments: values, weight, bias.
+    """Multiply the taps with a weight (O, C / groups, kh, kw); arguments: values, weight, bias, residual.
 
-    ``activation`` is applied to the result: "relu" or None.
+    The residual, if it is not None, is added to the result; then ``activation``, "relu" or None,
+    is applied.
     """
 
     window: Window

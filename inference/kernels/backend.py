@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from inference.kernels.epilogue import Epilogue
 from inference.taps import Grid
 
 
@@ -26,8 +27,8 @@ class Backend(Protocol):
     def weight(self, weight: Tensor, groups: int) -> Any:
         """Prepare a convolution's weight (O, C / groups, kh, kw)."""
 
-    def conv(self, rows: Tensor, table: Any, weight: Any, bias: Tensor | None, activation: str | None) -> Tensor:
-        """Convolution: (N, n, C) to (N, P, O); padding counts as zero; ``activation`` is "relu" or None."""
+    def conv(self, rows: Tensor, table: Any, weight: Any, epilogue: Epilogue) -> Tensor:
+        """Convolution: (N, n, C) to (N, P, O); padding counts as zero; residual rows are (N P, O)."""
 
     def largest(self, rows: Tensor, table: Any) -> Tensor:
         """The maximum of the taps, (N, n, C) to (N, P, C); no tap is padding."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from inference.kernels.epilogue import Epilogue
 from inference.kernels.tap_weights import TapWeight, tap_weight
 from inference.taps import Grid
 
@@ -57,14 +58,13 @@ class GatherBackend:
         """The weight with the taps in front of the channels."""
         return tap_weight(weight, groups)
 
-    def conv(
-        self, rows: Tensor, table: _Taps, weight: TapWeight, bias: Tensor | None, activation: str | None
-    ) -> Tensor:
+    def conv(self, rows: Tensor, table: _Taps, weight: TapWeight, epilogue: Epilogue) -> Tensor:
         """A matrix product a tile."""
         samples, channels, (positions, taps) = len(rows), rows.shape[2], table.index.shape[1:]
         out = rows.new_empty(samples * positions, weight.outputs)
         for tile, gathered in _gather(rows, table):
-            weight.multiply(gathered.view(-1, taps, channels), bias, activation, out[tile.first : tile.last])
+            part = epilogue.part(tile.first, tile.last)
+            weight.multiply(gathered.view(-1, taps, channels), part, out[tile.first : tile.last])
         return out.view(samples, positions, -1)
 
     def largest(self, rows: Tensor, table: _Taps) -> Tensor:
@@ -116,7 +116,7 @@ def _tiles(rows: Tensor, table: _Taps) -> Iterator[_Tile]:
     orders, positions, taps = table.index.shape
     wanted = _tile_rows(taps * channels * rows.element_size(), rows.device)
     group = min(samples, max(1, wanted // positions))
-    step = positions if group > 1 else min(positions, wanted)
+    step = -(-positions // max(1, round(positions / wanted)))
     parts: dict[tuple[int, int, int], tuple[Tensor, Tensor | None]] = {}
     for begin in range(0, samples, group):
         count = min(group, samples - begin)
@@ -138,7 +138,7 @@ def _indices(taps: Tensor, size: int, padded: bool) -> tuple[Tensor, Tensor | No
     if not padded:
         return (taps + sample).flatten(), None
     padding = (taps < 0).flatten().nonzero().flatten()
-    return (taps.clamp(min=0) + sample).flatten(), padding
+    return (taps.clamp(min=0) + sample).flatten(), padding if padding.numel() else None
 
 
 def _tile_rows(row_bytes: int, device: torch.device) -> int:

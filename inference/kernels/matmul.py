@@ -7,6 +7,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from inference.kernels.epilogue import Epilogue
+
 ROWS_PACKED_FOR = 2048  # the packed layout is chosen for about so many rows at a time
 
 
@@ -24,18 +26,25 @@ class PackedMatrix:
         if matrix.device.type == "cpu" and matrix.dtype == torch.float32 and packing_works():
             self._packed = torch.ops.mkldnn._reorder_linear_weight(matrix.contiguous(), ROWS_PACKED_FOR)  # noqa: SLF001
 
-    def multiply(self, rows: Tensor, bias: Tensor | None, activation: str | None, out: Tensor) -> None:
-        """Write the product of ``rows`` (R, K) to ``out`` (R, O), plus bias, through "relu" or None."""
-        if self._packed is not None:
-            attribute = activation or "none"
-            out.copy_(torch.ops.mkldnn._linear_pointwise(rows, self._packed, bias, attribute, [], ""))  # noqa: SLF001
+    def multiply(self, rows: Tensor, epilogue: Epilogue, out: Tensor) -> None:
+        """Write the product of ``rows`` (R, K), with its epilogue, to ``out`` (R, O)."""
+        bias = epilogue.bias
+        if self._packed is None:
+            if bias is None:
+                torch.mm(rows, self._columns, out=out)
+            else:
+                torch.addmm(bias, rows, self._columns, out=out)
+            epilogue.finish(out, biased=True)
             return
-        if bias is None:
-            torch.mm(rows, self._columns, out=out)
+        product = torch.ops.mkldnn._linear_pointwise(rows, self._packed, bias, "none", [], "")  # noqa: SLF001
+        if epilogue.residual is not None:
+            torch.add(product, epilogue.residual, out=out)
+            if epilogue.activation == "relu":
+                out.relu_()
+        elif epilogue.activation == "relu":
+            torch.clamp_min(product, 0, out=out)
         else:
-            torch.addmm(bias, rows, self._columns, out=out)
-        if activation == "relu":
-            out.relu_()
+            out.copy_(product)
 
 
 @cache
@@ -44,7 +53,7 @@ def packing_works() -> bool:
     try:
         packed = torch.ops.mkldnn._reorder_linear_weight(torch.eye(16), ROWS_PACKED_FOR)  # noqa: SLF001
         rows = torch.linspace(-1, 1, 32).view(2, 16)
-        result = torch.ops.mkldnn._linear_pointwise(rows, packed, None, "relu", [], "")  # noqa: SLF001
+        result = torch.ops.mkldnn._linear_pointwise(rows, packed, None, "none", [], "")  # noqa: SLF001
     except (AttributeError, NotImplementedError, RuntimeError):
         return False
-    return torch.equal(result, rows.relu())
+    return torch.equal(result, rows)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torchvision.ops import deform_conv2d
 
+from inference.kernels.epilogue import Epilogue
 from inference.offsets import displacements, largest, sample_taps
 from inference.taps import Grid
 
@@ -57,21 +58,21 @@ class ReferenceBackend:
         """The weight as it is."""
         return weight
 
-    def conv(
-        self, rows: Tensor, table: _Offsets, weight: Tensor, bias: Tensor | None, activation: str | None
-    ) -> Tensor:
+    def conv(self, rows: Tensor, table: _Offsets, weight: Tensor, epilogue: Epilogue) -> Tensor:
         """deform_conv2d."""
         grid = table.grid
         result = deform_conv2d(
             table.map(rows).contiguous(),
             table.expanded(rows.shape[0]),
             weight,
-            bias,
+            epilogue.bias,
             stride=grid.stride,
             padding=grid.padding,
             dilation=grid.dilation,
         )
-        return table.rows(torch.relu(result) if activation == "relu" else result)
+        found = table.rows(result)
+        epilogue.finish(found.flatten(0, 1), biased=True)
+        return found
 
     def largest(self, rows: Tensor, table: _Offsets) -> Tensor:
         """The maximum of what the taps of a deformable window read."""

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from inference.kernels.backend import Backend
+from inference.kernels.epilogue import Epilogue
 
 
 class Steps:
@@ -24,12 +25,14 @@ class Steps:
         values: Tensor,
         table: Any,
         weight: Any,
-        bias: Tensor | None,
+        terms: tuple[Tensor | None, Tensor | None],
         shape: tuple[Sequence[int], Sequence[int]],
         activation: str | None,
     ) -> Tensor:
-        """Convolution of (N, C, ...) to (N, O, ...)."""
-        rows = self.backend.conv(to_rows(values, shape[0]), table, weight, bias, activation)
+        """Convolution of (N, C, ...) to (N, O, ...), plus bias and a residual of the result's shape."""
+        bias, residual = terms
+        added = None if residual is None else to_rows(residual, shape[0]).flatten(0, 1)
+        rows = self.backend.conv(to_rows(values, shape[0]), table, weight, Epilogue(bias, added, activation))
         return from_rows(rows, *shape, [rows.shape[2]])
 
     def largest(self, values: Tensor, table: Any, shape: tuple[Sequence[int], Sequence[int]]) -> Tensor:

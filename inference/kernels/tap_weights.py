@@ -7,6 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from inference.kernels.epilogue import Epilogue
 from inference.kernels.matmul import PackedMatrix
 
 
@@ -15,7 +16,7 @@ class TapWeight(Protocol):
 
     outputs: int
 
-    def multiply(self, tapped: Tensor, bias: Tensor | None, activation: str | None, out: Tensor) -> None:
+    def multiply(self, tapped: Tensor, epilogue: Epilogue, out: Tensor) -> None:
         """Write the convolution of gathered taps (R, T, C) to ``out`` (R, O)."""
 
 
@@ -33,9 +34,9 @@ class Dense:
         self.outputs = weight.shape[0]
         self._matrix = PackedMatrix(weight.flatten(2).transpose(1, 2).reshape(self.outputs, -1))
 
-    def multiply(self, tapped: Tensor, bias: Tensor | None, activation: str | None, out: Tensor) -> None:
+    def multiply(self, tapped: Tensor, epilogue: Epilogue, out: Tensor) -> None:
         """One matrix product."""
-        self._matrix.multiply(tapped.flatten(1), bias, activation, out)
+        self._matrix.multiply(tapped.flatten(1), epilogue, out)
 
 
 class Grouped:
@@ -46,12 +47,12 @@ class Grouped:
         by_group = weight.flatten(2).unflatten(0, (groups, -1))  # (G, O / G, C / G, T)
         self._matrices = by_group.permute(0, 3, 2, 1).flatten(1, 2).contiguous()
 
-    def multiply(self, tapped: Tensor, bias: Tensor | None, activation: str | None, out: Tensor) -> None:
+    def multiply(self, tapped: Tensor, epilogue: Epilogue, out: Tensor) -> None:
         """One matrix product a group."""
         by_group = tapped.unflatten(2, (self._groups, -1)).permute(2, 0, 1, 3).flatten(2)  # (G, R, T C / G)
         product = torch.bmm(by_group, self._matrices)
         out.unflatten(1, (self._groups, -1)).copy_(product.transpose(0, 1))
-        _finish(out, bias, activation)
+        epilogue.finish(out, biased=False)
 
 
 class Depthwise:
@@ -61,18 +62,11 @@ class Depthwise:
         self.outputs = weight.shape[0]
         self._weight = weight
 
-    def multiply(self, tapped: Tensor, bias: Tensor | None, activation: str | None, out: Tensor) -> None:
+    def multiply(self, tapped: Tensor, epilogue: Epilogue, out: Tensor) -> None:
         """Weighted taps, summed."""
         channels = tapped.shape[2]
         by_tap = self._weight.flatten(1).unflatten(0, (channels, -1)).permute(2, 0, 1)  # (T, C, M)
         sums = out.unflatten(1, (channels, -1)).zero_()
         for tap in range(tapped.shape[1]):
             sums.addcmul_(tapped[:, tap, :, None], by_tap[tap])
-        _finish(out, bias, activation)
-
-
-def _finish(out: Tensor, bias: Tensor | None, activation: str | None) -> None:
-    if bias is not None:
-        out.add_(bias)
-    if activation == "relu":
-        out.relu_()
+        epilogue.finish(out, biased=False)

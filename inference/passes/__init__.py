@@ -8,7 +8,7 @@ from inference.passes.assign import assign_layouts
 from inference.passes.check import LayoutCheckError, check_layouts
 from inference.passes.cleanup import remove_no_ops, remove_writes
 from inference.passes.fold import fold_batch_norm
-from inference.passes.fuse import fuse_activations
+from inference.passes.fuse import fuse_activations, fuse_sums
 from inference.passes.lower import lower
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "check_layouts",
     "fold_batch_norm",
     "fuse_activations",
+    "fuse_sums",
     "lower",
     "remove_no_ops",
     "remove_writes",

@@ -9,7 +9,7 @@ from torch import fx
 
 from inference.edges import Keyed, Law, Order, Plain
 from inference.graphs import arguments
-from inference.operations import Columns, Operation, Window, keyed
+from inference.operations import Columns, Conv, Operation, Window, keyed
 from inference.rules.call import extents_of, law_of, shape_of
 
 aten = torch.ops.aten
@@ -79,6 +79,9 @@ def _check_keyed(node: fx.Node, operation: Operation) -> None:
     _expect(_agrees(law_of(source), window.source), node, "the window reads another order than its input has")
     _expect(_agrees(law_of(node), window.target), node, "the window writes another order than its result has")
     _check_taps(node, source, window)
+    if isinstance(operation, Conv) and (residual := arguments(node)[3]) is not None:
+        _expect(_agrees(law_of(residual), window.target), node, "what is added lies in another order")
+        _expect(shape_of(residual) == shape_of(node), node, "what is added has another shape")
 
 
 def _check_taps(node: fx.Node, source: fx.Node, window: Window) -> None:

@@ -71,9 +71,9 @@ class _Lowering:
         shape = (window.axes, window.extents)
         match operation:
             case Conv(groups=groups, activation=activation):
-                _, weight, bias = arguments(node)
+                _, weight, bias, residual = arguments(node)
                 arranged = self._input(f"{node.name}_weight", ArrangedWeight(str(weight.target), groups))
-                return self.steps.conv, (values, table, arranged, bias, shape, activation)
+                return self.steps.conv, (values, table, arranged, (bias, residual), shape, activation)
             case Largest():
                 return self.steps.largest, (values, table, shape)
             case Weighted(weights=weights):

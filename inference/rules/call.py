@@ -12,6 +12,7 @@ from torch import Tensor, fx
 from torch._ops import OpOverload
 
 from inference.edges import PLAIN, Group, Keyed, Law, Order, Plain, unify
+from inference.graphs import origin
 from inference.operations import Copy, Operation, Window, keyed
 from inference.taps import Grid
 
@@ -89,7 +90,7 @@ class Call:
     def emit(self, target: Any, arguments: tuple[tuple[Any, ...], dict[str, Any]], law: Law, value: Any) -> fx.Node:
         """Any node; ``value`` is the fake tensor that it makes."""
         node = self.graph.create_node("call_function", target, *arguments, name=self.node.name)
-        node.meta.update(_origin(self.node), val=value, law=law)
+        node.meta.update(origin(self.node), val=value, law=law)
         return node
 
     def reshape(self, node: fx.Node, law: Law, value: Tensor) -> fx.Node:
@@ -153,7 +154,7 @@ def emit_keyed(
 ) -> fx.Node:
     """A keyed operator whose result has the shape and the origin of ``like``, and its name with a suffix."""
     node = graph.create_node("call_function", keyed, tuple(inputs), name=like.name + suffix)
-    node.meta.update(_origin(like), val=like.meta["val"], law=law, operation=operation)
+    node.meta.update(origin(like), val=like.meta["val"], law=law, operation=operation)
     return node
 
 
@@ -164,11 +165,6 @@ def relayout(graph: fx.Graph, node: fx.Node, order: Order, axes: tuple[int, ...]
     source = law.order if isinstance(law, Keyed) else None
     window = Window(taps, plane(extents, extents, 1), axes, extents, source, order)
     return emit_keyed(graph, Copy(window), (node,), Keyed(order, axes), node, suffix)
-
-
-def _origin(node: fx.Node) -> dict[str, Any]:
-    """Where in the network a node comes from."""
-    return {key: node.meta[key] for key in ("nn_module_stack", "stack_trace") if key in node.meta}
 
 
 def plane(size: Sequence[int], out: Sequence[int], taps: int) -> Grid:

@@ -29,7 +29,7 @@ def conv2d(call: Call) -> fx.Node:
         raise Unsupported("the weight is computed in the network")
     grid = Grid(size, _size_of(call.node), kernel, stride, padding, dilation)
     window, law = call.open(_window(call, grid_taps(grid), grid))
-    return call.operate(Conv(window, call["groups"]), (call.source, weight, call["bias"]), law)
+    return call.operate(Conv(window, call["groups"]), (call.source, weight, call["bias"], None), law)
 
 
 @rule(aten.max_pool2d.default)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from inference.kernels import BACKENDS, gather, matmul
+from inference.kernels.epilogue import Epilogue
 from inference.kernels.steps import from_rows, to_rows
 from inference.taps import Grid, grid_taps, repeat_taps, stored_taps
 
@@ -54,8 +56,7 @@ class Scene:
     windows(),
     st.sampled_from([(1, 3, 4), (2, 2, 1), (4, 1, 1), (3, 1, 2)]),
     st.booleans(),
-    st.booleans(),
-    st.sampled_from([None, "relu"]),
+    st.sampled_from(list(product([False, True], [False, True], [None, "relu"]))),
     st.integers(0, 99),
 )
 def test_convolution(
@@ -63,18 +64,23 @@ def test_convolution(
     grid: Grid,
     grouping: tuple[int, int, int],
     shared: bool,
-    with_bias: bool,
-    activation: str | None,
+    follows: tuple[bool, bool, str | None],
     seed: int,
 ) -> None:
+    with_bias, with_residual, activation = follows
     groups, channels, outputs = grouping
     scene = Scene(grid, groups * channels, seed, shared=shared)
     weight = random_tensor(groups * outputs, channels, *grid.kernel, seed=seed)
     bias = random_tensor(groups * outputs, seed=seed) if with_bias else None
     backend = BACKENDS[name]()
     prepared = backend.weight(weight, groups)
-    rows = backend.conv(scene.rows, scene.table(name, grid_taps(grid)), prepared, bias, activation)
     expected = F.conv2d(scene.x, weight, bias, grid.stride, grid.padding, grid.dilation, groups)
+    residual = None
+    if with_residual:
+        residual = random_tensor(3 * grid.positions, groups * outputs, seed=seed + 2)
+        expected = expected + scene.reveal(residual.unflatten(0, (3, -1)))
+    epilogue = Epilogue(bias, residual, activation)
+    rows = backend.conv(scene.rows, scene.table(name, grid_taps(grid)), prepared, epilogue)
     torch.testing.assert_close(scene.reveal(rows), expected.relu() if activation else expected, rtol=1e-12, atol=1e-12)
 
 
@@ -124,7 +130,7 @@ def test_tiles_of_any_size_give_one_result(rows_a_tile: int, shared: bool, monke
     weight = random_tensor(4, 3, 3, 3)
     backend = BACKENDS["gather"]()
     table = scene.table("gather", grid_taps(grid))
-    rows = backend.conv(scene.rows, table, backend.weight(weight, 1), None, None)
+    rows = backend.conv(scene.rows, table, backend.weight(weight, 1), Epilogue())
     torch.testing.assert_close(scene.reveal(rows), F.conv2d(scene.x, weight, padding=1), rtol=1e-12, atol=1e-12)
     repeated = scene.table("gather", repeat_taps(grid_taps(grid)))
     assert torch.equal(scene.reveal(backend.largest(scene.rows, repeated)), F.max_pool2d(scene.x, 3, 1, 1))
@@ -137,18 +143,21 @@ def test_tiles_of_any_size_give_one_result(rows_a_tile: int, shared: bool, monke
 
 @pytest.mark.parametrize("packed", [True, False])
 @pytest.mark.parametrize("with_bias", [True, False])
+@pytest.mark.parametrize("with_residual", [True, False])
 @pytest.mark.parametrize("activation", ["relu", None])
 def test_float32_products_with_and_without_onednn(
-    packed: bool, with_bias: bool, activation: str | None, monkeypatch: pytest.MonkeyPatch
+    packed: bool, with_bias: bool, with_residual: bool, activation: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if packed and not matmul.packing_works():
         pytest.skip("this torch has no packed linear layer")
     monkeypatch.setattr(matmul, "packing_works", lambda: packed)
     rows, matrix = random_tensor(50, 27).float(), random_tensor(10, 27, seed=1).float()
     bias = random_tensor(10, seed=2).float() if with_bias else None
+    residual = random_tensor(50, 10, seed=3).float() if with_residual else None
     out = torch.empty(50, 10)
-    matmul.PackedMatrix(matrix).multiply(rows, bias, activation, out)
+    matmul.PackedMatrix(matrix).multiply(rows, Epilogue(bias, residual, activation), out)
     expected = F.linear(rows.double(), matrix.double(), None if bias is None else bias.double())
+    expected = expected if residual is None else expected + residual
     expected = expected.relu() if activation else expected
     torch.testing.assert_close(out, expected.float(), rtol=1e-5, atol=1e-5)
 

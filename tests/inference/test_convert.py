@@ -25,6 +25,7 @@ from inference.passes import (
     check_layouts,
     fold_batch_norm,
     fuse_activations,
+    fuse_sums,
     remove_no_ops,
     remove_writes,
 )
@@ -247,13 +248,13 @@ def test_a_network_can_be_moved_to_another_dtype(small: nn.Module) -> None:
 
 def test_groups_name_who_shares_an_order(small: nn.Module) -> None:
     groups = secure(small, X).groups
-    assert [(group.name, group.positions) for group in groups] == [("x_entry", 80), ("conv2d", 80), ("max_pool2d", 20)]
-    assert groups[1].operators == ("conv2d", "conv2d_1", "add")  # unified by the residual sum
+    assert [(group.name, group.positions) for group in groups] == [("x_entry", 80), ("relu_", 80), ("max_pool2d", 20)]
+    assert groups[1].operators == ("relu_", "add")  # unified by the residual sum
 
 
 def test_intermediates_are_those_of_the_plain_network(small: nn.Module) -> None:
     network, plain = secure(small, X), dict[str, Tensor]()
-    for name in ("second", "pool"):
+    for name in ("relu", "pool"):
         small.get_submodule(name).register_forward_hook(lambda _, __, out, name=name: plain.update({name: out}))
     small(X)
     seen = {i.module: i.value for i in network.intermediates(shuffle(X))}
@@ -357,6 +358,26 @@ def test_activations_are_fused_where_they_are_the_only_reader() -> None:
     assert targets(read_twice).count("aten.relu.default") == 0
     shared = fuse_activations(planned(Apply(lambda x: (y := conv(x)) + y.relu())))
     assert targets(shared).count("aten.relu.default") == 1
+
+
+def test_sums_are_fused_into_a_convolution_that_only_they_read() -> None:
+    conv, wide = nn.Conv2d(3, 3, 3, padding=1).double(), nn.Conv2d(3, 3, 3).double()
+    functions: list[tuple[Callable[[Tensor], Tensor], int]] = [
+        (lambda x: conv(x) + x, 0),
+        (lambda x: (x + conv(x)).relu(), 0),
+        (lambda x: conv(x) + conv(x.relu()), 0),
+        (lambda x: conv(x) + conv(x).mean((2, 3), keepdim=True), 1),  # has another shape
+        (lambda x: (y := conv(x)) + y.relu(), 1),
+        (lambda x: (y := conv(x)) + y, 1),
+        (lambda x: conv(x).relu() + x.sigmoid(), 1),
+        (lambda x: torch.add(conv(x), x, alpha=2), 1),
+        (lambda x: wide(x) + 1, 1),
+    ]
+    for function, left in functions:
+        network = Apply(function).eval()
+        fused = fuse_activations(fuse_sums(planned(network)))
+        assert targets(check_layouts(fused)).count("aten.add.Tensor") == left
+        torch.testing.assert_close(secure(network, X)(shuffle(X)).reveal(), function(X), rtol=1e-10, atol=1e-10)
 
 
 def planned(network: nn.Module) -> fx.GraphModule:

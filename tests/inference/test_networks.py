@@ -52,7 +52,7 @@ def test_nothing_inside_lies_in_true_order() -> None:
     plain, x = randomise(resnet20()), pictures(2, (32, 32))
     network = secure(plain, x)
     seen = [i for i in network.intermediates(shuffle(x)) if isinstance(i.value, KeyedTensor)]
-    assert len(seen) > 30
+    assert len(seen) > 25
     tensors = {id(i.value.values) for i in seen}
     assert len(tensors) == len(seen)
     for intermediate in seen:
