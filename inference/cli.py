@@ -15,7 +15,7 @@ import click
 from keyvault import passphrase, places
 from keyvault.cli_options import existing_passphrase, file_option
 from keyvault.console import Group
-from keyvault.files import PRIVATE_FILE, write_whole
+from keyvault.files import PRIVATE_FILE, check_outputs, write_whole
 
 if TYPE_CHECKING:
     from inference.layout import KeyedTensor
@@ -118,6 +118,8 @@ def reveal(home: Path, /, **options: Any) -> None:
     from inference.imaging import Demosaic, Gamma, IspSettings, isp  # noqa: PLC0415
 
     frame, output = options["frame"], options["output"]
+    others = [path for name in ("identity", "trust", "passphrase_file") if (path := options[name])]
+    check_outputs([output], [frame, *options["keys"], *others])
     settings = IspSettings(demosaic=Demosaic(options["demosaic"]), gamma=Gamma(options["gamma"]))
     developed = isp(frame, _session(home, options), settings)
     write_whole(output, _png(developed), mode=PRIVATE_FILE)

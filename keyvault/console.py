@@ -1,14 +1,17 @@
 """Command lines that refuse in one line.
 
-A :class:`Command` or :class:`Group` turns every PrivcamError into one line on stderr and the
-error's exit code, so that no traceback reaches a user.
+A :class:`Command` or :class:`Group` turns every PrivcamError, and every mistake in the command
+line itself, into one line on stderr and an exit code, so that no traceback reaches a user.
 """
 
 from __future__ import annotations
 
 import errno
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
@@ -27,22 +30,28 @@ def _from_os_error(error: OSError) -> PrivcamError:
     return InputError(message, hint="check the path and its permissions")
 
 
-def _refuse(error: PrivcamError, program: str) -> int:
-    text = " ".join(str(error).split())
-    hint = f"; {' '.join(error.hint.split())}" if error.hint else ""
-    click.echo(f"{program}: {text}{hint}", err=True)
-    return error.exit_code
+def _refuse(message: str, hint: str, program: str) -> None:
+    parts = [" ".join(part.split()) for part in (message, hint) if part]
+    click.echo(f"{program}: {'; '.join(parts)}", err=True)
+
+
+def _refuse_usage(error: click.ClickException, program: str) -> None:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    _refuse(error.format_message().rstrip("."), f"see {context.command_path} --help" if context else "", program)
 
 
 def _run(body: Callable[[], Any], program: str) -> int:
     try:
         body()
-    except PrivcamError as error:
-        return _refuse(error, program)
-    except OSError as error:
-        return _refuse(_from_os_error(error), program)
-    except click.ClickException as error:
+    except (PrivcamError, OSError) as error:
+        refusal = _from_os_error(error) if isinstance(error, OSError) else error
+        _refuse(str(refusal), refusal.hint, program)
+        return refusal.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
+        return error.exit_code
+    except click.ClickException as error:
+        _refuse_usage(error, program)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         click.echo(f"{program}: interrupted", err=True)
@@ -58,8 +67,23 @@ class _Refusing(click.Command):
         run: Callable[..., Any] = super().main
         if not standalone_mode:
             return run(*args, standalone_mode=False, **extra)
-        program = extra.get("prog_name") or self.name or "privcam"
+        program = extra.get("prog_name") or Path(sys.argv[0]).name
         sys.exit(_run(lambda: run(*args, standalone_mode=False, **extra), program))
+
+
+@contextmanager
+def native_messages_off() -> Iterator[None]:
+    """Keep what image libraries print on stderr from joining our own one-line refusals."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 class Command(_Refusing):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -59,6 +60,41 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Raise OutputError unless every output can be written and is not one of the inputs.
+
+    An output that exists is replaced, unless the run needs it.
+    """
+    needed = {path.resolve() for path in inputs}
+    seen: set[Path] = set()
+    folders: set[Path] = set()
+    for path in outputs:
+        target = path.resolve()
+        if target in needed:
+            raise OutputError(f"output {path} is one of the inputs", hint="choose another name")
+        if target in seen:
+            raise OutputError(f"two outputs are named {path}", hint="choose different names")
+        if target.is_dir():
+            raise OutputError(f"output {path} is a folder", hint="name a file")
+        if target.exists() and not target.is_file():
+            raise OutputError(f"output {path} is not a file that can be replaced", hint="choose another name")
+        seen.add(target)
+        folders.add(path.parent)
+    for folder in folders:
+        if not folder.is_dir():
+            raise OutputError(f"there is no folder {folder}", hint="make it, or choose another output")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise OutputError(f"folder {folder} cannot be written to", hint="choose another output")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, unless they are there; OutputError if that fails."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make {folder}: {error.strerror}", hint="choose another folder") from error
 
 
 def read_bounded(path: Path, limit: int, what: str) -> bytes:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +13,12 @@ from tqdm import tqdm
 
 from adc_firmware import write
 from keyvault.cli_options import size
-from keyvault.console import Group
-from keyvault.files import write_whole
+from keyvault.console import Group, native_messages_off
+from keyvault.files import check_outputs, write_whole
 from keyvault.policy import Cfa
 from sensor_sim.camera import Camera
 from sensor_sim.loading import CHART
-from sensor_sim.outputs import FrameNames, check_outputs, describe
+from sensor_sim.outputs import FrameNames, describe
 from sensor_sim.raw_files import RawLayout, read_headerless
 from sensor_sim.scene import DnScene
 from sensor_sim.settings import SEED_BITS, CameraSettings
@@ -70,7 +67,7 @@ def capture(context: click.Context, /, **options: Any) -> None:
         scene = read_headerless(Path(options["scene"]), _layout(options))
     settings = CameraSettings(options["shutter"], options["gain"], options["noise"] == "on", options["seed"])
     with ExitStack() as stack:
-        with _native_messages_off():
+        with native_messages_off():
             camera = stack.enter_context(
                 Camera(options["keys"], scene=scene, device=options["device"], settings=settings)
             )
@@ -101,6 +98,8 @@ def _inputs(options: dict[str, Any]) -> list[Path]:
 
 
 def _layout(options: dict[str, Any]) -> RawLayout:
+    if options["scene"] == CHART:
+        raise click.UsageError("the options of a headerless raw file need its name in --scene")
     missing = [f"--{name.replace('_', '-')}" for name in _RAW_OPTIONS if options[name] is None]
     if missing:
         raise click.UsageError(f"a headerless raw file also needs {', '.join(missing)}")
@@ -112,21 +111,6 @@ def _refuse_noise_on_dn(context: click.Context, camera: Camera) -> None:
     asked = [name for name in ("noise", "seed") if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
     if isinstance(camera.scene, DnScene) and asked and camera.settings.noise:
         raise click.UsageError(f"--{asked[0]} is for light; {camera.scene.name} enters as DN, without noise")
-
-
-@contextmanager
-def _native_messages_off() -> Iterator[None]:
-    """Keep what image libraries print on stderr from joining our own one-line refusals."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
 
 
 def main() -> None:

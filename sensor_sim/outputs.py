@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -48,31 +47,6 @@ class FrameNames:
     def paths(self) -> Iterable[Path]:
         """The files of all frames."""
         return map(self.path, range(self.count))
-
-
-def check_outputs(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
-    """Raise OutputError unless every output can be written and is not one of the inputs.
-
-    An output that exists is replaced, unless the run needs it.
-    """
-    needed = {path.resolve() for path in inputs}
-    seen: set[Path] = set()
-    folders: set[Path] = set()
-    for path in outputs:
-        target = path.resolve()
-        if target in needed:
-            raise OutputError(f"output {path} is one of the inputs", hint="choose another name")
-        if target in seen:
-            raise OutputError(f"two outputs are named {path}", hint="choose different names")
-        if target.is_dir():
-            raise OutputError(f"output {path} is a folder", hint="name a file")
-        seen.add(target)
-        folders.add(path.parent)
-    for folder in folders:
-        if not folder.is_dir():
-            raise OutputError(f"there is no folder {folder}", hint="make it, or choose another output")
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise OutputError(f"folder {folder} cannot be written to", hint="choose another output")
 
 
 def describe(frame: PrivateFrame, file: Path) -> dict[str, Any]:

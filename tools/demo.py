@@ -22,10 +22,12 @@ import adc_firmware
 import contact_sheet
 import inference
 from inference.session import Session, ShuffledFrame
-from keyvault.console import Command
+from keyvault.console import Command, native_messages_off
 from keyvault.errors import OutputError, PrivcamError
+from keyvault.files import make_folder
 from keyvault.permutation import Permutation
 from sensor_sim import CameraSettings, PixelModel, Shot
+from sensor_sim.photograph import decode
 from sensor_sim.photograph import read as read_photograph
 from sensor_sim.pixel import ExposedArray
 
@@ -59,11 +61,12 @@ class Workplace:
 
 def prepare(folder: Path) -> Workplace:
     """An empty folder; an earlier demonstration's is replaced, anybody else's is not."""
-    if folder.exists() and any(folder.iterdir()):
+    make_folder(folder)
+    if any(folder.iterdir()):
         if not (folder / MARKER).exists():
             raise OutputError(f"{folder} holds other files", hint="choose an empty folder with --output")
         shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     (folder / MARKER).touch()
     return Workplace(folder)
 
@@ -165,6 +168,8 @@ def draw_sheet(session: Session, place: Workplace, photograph: Path, scores: dic
 )
 def main(output: Path, photograph: Path) -> None:
     """Photograph -> private frame -> keyed network, then what must be refused."""
+    with native_messages_off():
+        decode(photograph)  # refuse before anything is written
     place = prepare(output)
     make_keys(place)
     capture(place, photograph)

@@ -33,7 +33,7 @@ from inference.session import Session, ShuffledFrame
 from keyvault.console import Command
 from keyvault.errors import InputError
 from keyvault.permutation import Permutation
-from shards import Sample, iter_shards, read_manifest
+from shards import Manifest, Sample, iter_shards, read_manifest
 
 QUAD_SAMPLING = "quad"
 
@@ -72,21 +72,19 @@ def evaluate(
     """Compare both networks on every frame of a replay.
 
     Args:
-        shards: folder that replay_dataset.py wrote with ``--sampling quad``.
+        shards: folder that replay_dataset.py wrote from CIFAR-10 with ``--sampling quad``.
         session: opens the frames.
         network: in evaluation mode.
         settings: of the keyed ISP; its mean and std are the plain network's too.
-        images: of the data set, uint8 (N, 32, 32, 3), by index.
+        images: of the split that was replayed, uint8 (N, 32, 32, 3), by index.
         options: ``batch``, ``seed`` of the substituted permutations, ``backend``.
 
     Raises:
-        InputError: the replay is not of these images.
+        InputError: the replay is not of these images, or no shard of it is complete.
     """
-    manifest = read_manifest(shards)
-    if manifest.options["sampling"] != QUAD_SAMPLING or manifest.total > len(images):
-        raise InputError(
-            f"{shards} does not hold these images exactly", hint="replay the same split with --sampling quad"
-        )
+    manifest = _replayed(shards)
+    if manifest.total > len(images):
+        raise InputError(f"{shards} is of {manifest.total} images, not {len(images)}", hint="give the same data set")
     generator = np.random.default_rng(options.get("seed", 0))
     backend = options.get("backend", "gather")
     keyed = inference.secure(network, torch.zeros(1, 3, cifar10.SIDE, cifar10.SIDE), backend=backend)
@@ -108,6 +106,16 @@ def evaluate(
     plain_hits, keyed_hits, substituted_hits, agreeing = map(int, counts)
     accuracies = (Accuracy(plain_hits, total), Accuracy(keyed_hits, total), Accuracy(substituted_hits, total))
     return Evaluation(*accuracies, agreeing, difference)
+
+
+def _replayed(shards: Path) -> Manifest:
+    """The manifest of a replay that carries CIFAR-10 images exactly."""
+    manifest = read_manifest(shards)
+    if (manifest.options.get("kind"), manifest.options.get("sampling")) != ("cifar10", QUAD_SAMPLING):
+        raise InputError(f"{shards} does not carry CIFAR-10 exactly", hint="replay CIFAR-10 with --sampling quad")
+    if not manifest.done:
+        raise InputError(f"{shards} has no complete shard yet", hint="let replay_dataset.py --resume finish it")
+    return manifest
 
 
 def _batches(samples: Iterator[Sample], size: int) -> Iterator[list[Sample]]:
@@ -133,8 +141,9 @@ def _substituted(frame: ShuffledFrame, generator: np.random.Generator) -> Shuffl
 @click.command(cls=Command, name="evaluate_cifar10", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("shards", type=click.Path(path_type=Path))
 @click.option("--key", "keys", multiple=True, required=True, type=click.Path(path_type=Path), help="Sealed key.")
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="The CIFAR-10 that was replayed.")
-@click.option("--split", type=click.Choice(["train", "test"]), default="test", show_default=True, help="That was.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="The CIFAR-10 that was replayed.  [default: where it was]"
+)
 @click.option("--model", type=click.Choice(sorted(MODELS)), required=True, help="Network.")
 @click.option("--weights", type=click.Path(path_type=Path), help="[default: those that come with the model]")
 @click.option("--mean", type=(float, float, float), help="Of the network's input.  [default: the model's]")
@@ -143,13 +152,14 @@ def _substituted(frame: ShuffledFrame, generator: np.random.Generator) -> Shuffl
 @click.option("--batch", type=click.IntRange(1), default=64, show_default=True)
 @click.option("--identity", type=click.Path(path_type=Path), help="This host's key.  [default: host.pem in the home]")
 @click.option("--trust", type=click.Path(path_type=Path), help="The vault's key.  [default: issuer.pub in the home]")
-@click.option("--seed", default=0, show_default=True, help="Of the substituted permutations.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the substituted permutations.")
 def main(shards: Path, **options: Any) -> None:
     """Compare a keyed network on SHARDS, a replay, with the plain one on the images."""
     chosen = inference.preset(options["model"])
     network = inference.pretrained(chosen, options["weights"])
     settings = chosen.isp_settings(gamma=Gamma.NONE, mean=options["mean"], std=options["std"])
-    images = cifar10.load(options["data"], options["split"]).images
+    replayed = _replayed(shards).options
+    images = cifar10.load(options["data"] or Path(*replayed["source"]), replayed["split"]).images
     session = inference.open_session(options["keys"], options["identity"], options["trust"])
     further = {name: options[name] for name in ("batch", "seed", "backend")}
     print(evaluate(shards, session, network, settings, images, **further).report())

@@ -23,9 +23,9 @@ from tqdm import tqdm
 
 from adc_firmware import encode
 from image_sources import ImageSource, Item, check_uint8, open_source
-from keyvault.console import Command
+from keyvault.console import Command, native_messages_off
 from keyvault.errors import InputError, OutputError, PolicyError
-from keyvault.files import sync_folder
+from keyvault.files import make_folder, sync_folder
 from keyvault.policy import Cfa, Policy
 from sensor_sim import Camera, CameraSettings, DnScene, Scene
 from sensor_sim.photograph import from_image
@@ -83,13 +83,18 @@ def replay(source: ImageSource, camera: Camera, folder: Path, plan: Manifest) ->
             first, last = plan.done, min(plan.total, plan.done + size)
             with ShardFile(folder / shard_name(len(plan.shards))) as shard:
                 for index in range(first, last):
-                    item = source.read(index)
+                    item = _read(source, index)
                     frame = camera.capture(to_scene(item, camera.grant.policy, sampling), number=index)
                     shard.add(Sample(f"{index:06d}", encode(frame), item.label, _info(source, item, index)))
                     progress.update()
             plan = replace(plan, shards=(*plan.shards, last - first))
             plan.write(folder)
     return plan
+
+
+def _read(source: ImageSource, index: int) -> Item:
+    with native_messages_off():
+        return source.read(index)
 
 
 def _info(source: ImageSource, item: Item, index: int) -> dict[str, Any]:
@@ -110,10 +115,7 @@ def _start(folder: Path, wanted: Manifest, *, resume: bool) -> Manifest:
         return found
     if (folder / MANIFEST).exists() or any(folder.glob(SHARDS)):
         raise OutputError(f"{folder} holds shards already", hint="add --resume, or choose another folder")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make {folder}: {error.strerror}", hint="choose another folder") from error
+    make_folder(folder)
     remove_unfinished(folder)
     wanted.write(folder)
     sync_folder(folder.resolve().parent)
@@ -194,7 +196,7 @@ def main(context: click.Context, /, **options: Any) -> None:
     total = min(source.length, options["limit"] or source.length)
     settings = CameraSettings(options["shutter"], options["gain"], options["noise"] == "on", options["seed"])
     with Camera(options["keys"], device=options["device"], settings=settings) as camera:
-        to_scene(source.read(0), camera.grant.policy, options["sampling"])  # refuse before anything is written
+        to_scene(_read(source, 0), camera.grant.policy, options["sampling"])  # refuse before anything is written
         wanted = Manifest(_options(context, source, camera), source.classes, total)
         plan = _start(options["output"], wanted, resume=options["resume"])
         begin = time.monotonic()

@@ -7,10 +7,13 @@ finished epoch.  When done, the folder holds MODEL.safetensors and MODEL.md, its
 
 from __future__ import annotations
 
+import io
+import math
 import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -28,9 +31,10 @@ from inference.errors import DeviceUnavailableError
 from inference.models import CIFAR10_MEAN, CIFAR10_STD, MODELS
 from keyvault.console import Command
 from keyvault.errors import InputError
-from keyvault.files import write_whole
+from keyvault.files import make_folder, write_whole
 
 TRAINED_IMAGES = 45_000
+MAX_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -163,7 +167,7 @@ class Training:
         """Continue from the checkpoint, if there is one of the same recipe."""
         if not self.checkpoint.exists():
             return
-        saved = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
+        saved = _load_checkpoint(self.checkpoint, {"recipe", "epoch", *self._parts()}, self.device)
         if saved["recipe"] != asdict(self.recipe):
             raise InputError(
                 f"{self.checkpoint} belongs to another recipe: {saved['recipe']}",
@@ -176,9 +180,9 @@ class Training:
     def save(self) -> None:
         """Write the checkpoint whole."""
         state = {name: part.state_dict() for name, part in self._parts().items()}
-        unfinished = self.checkpoint.with_suffix(".part")
-        torch.save({"recipe": asdict(self.recipe), "epoch": self.epoch, **state}, unfinished)
-        unfinished.replace(self.checkpoint)
+        content = io.BytesIO()
+        torch.save({"recipe": asdict(self.recipe), "epoch": self.epoch, **state}, content)
+        write_whole(self.checkpoint, content.getbuffer())
 
     def run_epoch(self, split: Split) -> float:
         """One pass over the training images in an order that depends on seed and epoch only."""
@@ -204,6 +208,19 @@ class Training:
         self.schedule.step()
         self.average.update_parameters(self.network)
         return float(loss.detach())
+
+
+def _load_checkpoint(path: Path, names: set[str], device: torch.device) -> dict[str, Any]:
+    """What :meth:`Training.save` wrote; InputError for anything else."""
+    try:
+        saved: Any = torch.load(path, map_location=device, weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # of a file that is none of its own, torch.load raises anything
+        raise InputError(f"{path} is not a checkpoint", hint="remove it to begin anew") from error
+    if not isinstance(saved, dict) or saved.keys() != names:
+        raise InputError(f"{path} is not a checkpoint of this script", hint="remove it to begin anew")
+    return saved
 
 
 def write_release(training: Training, splits: dict[str, Split], folder: Path) -> Accuracy:
@@ -251,20 +268,33 @@ def fastest_precision(model: str, batch: int, device: torch.device) -> torch.dty
     return min(seconds, key=seconds.__getitem__)
 
 
+def _finite(_context: click.Context, _option: click.Parameter, value: float) -> float:
+    if not math.isfinite(value):
+        raise click.BadParameter(f"{value} is not finite")
+    return value
+
+
 def _device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise DeviceUnavailableError("CUDA was asked for and there is none here", hint="use --device cpu")
     return torch.device(name)
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, name="train_cifar10", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--model", type=click.Choice(sorted(MODELS)), required=True, help="Network to train.")
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="CIFAR-10, binary or python layout.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
 @click.option("--epochs", default=30, show_default=True, type=click.IntRange(1))
-@click.option("--batch", default=128, show_default=True, type=click.IntRange(2))
-@click.option("--lr", default=0.2, show_default=True, help="Peak learning rate of the cycle.")
-@click.option("--seed", default=1, show_default=True)
+@click.option("--batch", default=128, show_default=True, type=click.IntRange(2, TRAINED_IMAGES))
+@click.option(
+    "--lr",
+    default=0.2,
+    show_default=True,
+    type=click.FloatRange(0, min_open=True),
+    callback=_finite,
+    help="Peak learning rate of the cycle.",
+)
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(0, MAX_SEED))
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option(
     "--precision", type=click.Choice(["bfloat16", "float32"]), help="Of autocast.  [default: the faster one here]"
@@ -287,7 +317,7 @@ def main(
         torch.set_num_threads(threads)
     recipe, place = Recipe(model, epochs, batch, lr, seed), _device(device)
     splits = {name: split.to(place) for name, split in load_splits(data).items()}
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output)
     chosen = getattr(torch, precision) if precision else fastest_precision(model, batch, place)
     training = Training(recipe, output, place, chosen)
     training.resume()
