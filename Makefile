@@ -33,6 +33,7 @@ format: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python tools/benchmark.py
+	$(BIN)/python tools/readme_table.py
 
 $(INSTALLED): pyproject.toml
 	@echo "setting up $(VENV); PyTorch is large, this takes a few minutes the first time"

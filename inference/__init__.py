@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from inference.comparison import Comparison, compare
     from inference.convert import secure
     from inference.errors import (
         DeviceUnavailableError,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from inference.weights import load_weights, pretrained
 
 __all__ = [
+    "Comparison",
     "DeviceUnavailableError",
     "InputMismatchError",
     "IspSettings",
@@ -39,6 +41,7 @@ __all__ = [
     "UnknownModelError",
     "UnsupportedOperatorError",
     "WeightsError",
+    "compare",
     "isp",
     "load_weights",
     "open_session",
@@ -49,6 +52,7 @@ __all__ = [
 
 _ERRORS = "inference.errors"
 _HOME = {
+    "Comparison": "inference.comparison",
     "DeviceUnavailableError": _ERRORS,
     "InputMismatchError": _ERRORS,
     "IspSettings": "inference.imaging",
@@ -62,6 +66,7 @@ _HOME = {
     "UnknownModelError": _ERRORS,
     "UnsupportedOperatorError": _ERRORS,
     "WeightsError": _ERRORS,
+    "compare": "inference.comparison",
     "isp": "inference.imaging",
     "load_weights": "inference.weights",
     "open_session": "inference.session",

@@ -76,8 +76,8 @@ def keyed_infer(context: click.Context, home: Path | None) -> None:
 
 @keyed_infer.command()
 @_opens_frames
-@click.option("--model", required=True, help="resnet20, resnet32, preresnet110, vgg16 or torchvision:NAME.")
-@file_option("--weights", help="safetensors or torch.save file.  [default: those that come with the model]")
+@click.option("--model", required=True, help="resnet20, resnet32, preresnet110, vgg16, squeezenet or torchvision:NAME.")
+@file_option("--weights", help="safetensors, npz or torch.save file.  [default: those that come with the model]")
 @click.option("--backend", type=click.Choice(["gather", "reference"]), default="gather", show_default=True)
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--demosaic", type=click.Choice(DEMOSAICS), help="Way to RGB.  [default: the model's]")
@@ -91,10 +91,16 @@ def keyed_infer(context: click.Context, home: Path | None) -> None:
 @click.pass_obj
 def run(home: Path, /, **options: Any) -> None:
     """Classify private frames and print the most probable classes of each."""
+    from inference.errors import ModelError  # noqa: PLC0415
     from inference.imaging import isp  # noqa: PLC0415
-    from inference.models import preset  # noqa: PLC0415
+    from inference.models import Task, preset  # noqa: PLC0415
 
     chosen = preset(options["model"])
+    if chosen.task is not Task.CLASSES:
+        raise ModelError(
+            f"{chosen.name} labels every position, it does not classify images",
+            hint="convert it in Python with inference.secure",
+        )
     session = _session(home, options)
     wanted = {name: options[name] for name in ("demosaic", "gamma", "mean", "std")}
     settings = chosen.isp_settings(**wanted)
@@ -119,7 +125,7 @@ def reveal(home: Path, /, **options: Any) -> None:
 
     frame, output = options["frame"], options["output"]
     others = [path for name in ("identity", "trust", "passphrase_file") if (path := options[name])]
-    check_outputs([output], [frame, *options["keys"], *others])
+    check_outputs([output], [frame, *options["keys"], *map(Path, others)])
     settings = IspSettings(demosaic=Demosaic(options["demosaic"]), gamma=Gamma(options["gamma"]))
     developed = isp(frame, _session(home, options), settings)
     write_whole(output, _png(developed), mode=PRIVATE_FILE)

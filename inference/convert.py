@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from inference.errors import DeviceUnavailableError, InputMismatchError, ModelError
-from inference.graphs import own_constants
+from inference.graphs import own_constants, remember_names
 from inference.kernels import BACKENDS, Backend
 from inference.layout import KeyedTensor
 from inference.module import KeyedModule
@@ -61,7 +61,7 @@ def secure(
     values, axes = _example(example_input)
     if device is not None:
         model, values = copy.deepcopy(model).to(_available(device)), values.to(device)
-    exported = _export(model, values)
+    exported = export_network(model, values)
     network, plan = _convert(exported, axes, BACKENDS[backend]())
     return KeyedModule(network, plan, values, rekey_every)
 
@@ -72,6 +72,7 @@ def _convert(
     module = exported.module(check_guards=False)
     if not isinstance(module, fx.GraphModule):
         raise TypeError("torch.export returned no GraphModule")
+    remember_names(module)
     for clean in (remove_writes, remove_no_ops, fold_batch_norm):
         module = check_layouts(clean(module))
     module = check_layouts(assign_layouts(module, axes))
@@ -104,8 +105,8 @@ def _available(device: str | torch.device) -> torch.device:
     return found
 
 
-def _export(model: nn.Module, values: Tensor) -> torch.export.ExportedProgram:
-    """The network as a graph of ATen operators, for any batch size where it allows that."""
+def export_network(model: nn.Module, values: Tensor) -> torch.export.ExportedProgram:
+    """The network as a graph of ATen operators, for any batch size where it allows that.  Raises ModelError."""
     pair = values[:1].expand(2, *values.shape[1:]).contiguous()
     try:
         with torch.no_grad():

@@ -6,15 +6,29 @@ from typing import Any
 
 from torch import Tensor, fx, nn
 
+EXPORTED = "exported_name"
+
 
 def arguments(node: fx.Node) -> list[Any]:
     """A node's positional arguments."""
     return list(node.args)
 
 
+def remember_names(module: fx.GraphModule) -> None:
+    """Let every node remember the name it was exported under; passes hand that on as part of its origin."""
+    for node in module.graph.nodes:
+        node.meta[EXPORTED] = node.name
+
+
+def exported_name(node: fx.Node) -> str | None:
+    """The operator of the exported network whose value a node makes, or helps to make; None if there is none."""
+    name: str | None = node.meta.get(EXPORTED)
+    return name
+
+
 def origin(node: fx.Node) -> dict[str, Any]:
     """What a node's meta says of where in the network it comes from."""
-    return {key: node.meta[key] for key in ("nn_module_stack", "stack_trace") if key in node.meta}
+    return {key: node.meta[key] for key in ("nn_module_stack", "stack_trace", EXPORTED) if key in node.meta}
 
 
 def module_path(node: fx.Node) -> str:

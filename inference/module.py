@@ -89,18 +89,16 @@ class KeyedModule(nn.Module):
         Raises InputMismatchError, before anything is computed, if ``x`` is not a KeyedTensor of the
         network's input shape, dtype and device, shuffled along its positions.
         """
-        self._check(x)
         with torch.no_grad():
-            keys, inputs = self._inputs(x)
+            keys, inputs = self.prepare(x)
             results = self.network(x.values, *inputs)
             wrapped = [_wrap(result, law, keys) for result, law in zip(results, self.plan.results, strict=True)]
         return pytree.tree_unflatten(wrapped, self.plan.tree)
 
     def intermediates(self, x: KeyedTensor) -> Iterator[Intermediate]:
         """Run the network and look at every tensor inside, from the input on."""
-        self._check(x)
         with torch.no_grad():
-            keys, inputs = self._inputs(x)
+            keys, inputs = self.prepare(x)
             seen: list[Intermediate] = []
             _Observer(self.network, self.plan, keys, seen).run(x.values, *inputs)
         yield from seen
@@ -146,8 +144,12 @@ class KeyedModule(nn.Module):
                 hint="move both with .to()",
             )
 
-    def _inputs(self, x: KeyedTensor) -> tuple[Mapping[Group, Tensor], list[Any]]:
-        """Tables of all groups and the lowered graph's further inputs, for one call."""
+    def prepare(self, x: KeyedTensor) -> tuple[Mapping[Group, Tensor], list[Any]]:
+        """Tables of all groups, and the lowered graph's inputs after ``x.values``, for one call.
+
+        For those that run the graph themselves; it counts as a call.  Raises InputMismatchError.
+        """
+        self._check(x)
         with self._lock:
             frames = x.values.shape[0]
             stale = self._seen and self._seen + frames > self.rekey_every

@@ -42,12 +42,13 @@ class Conv:
     """Multiply the taps with a weight (O, C / groups, kh, kw); arguments: values, weight, bias, residual.
 
     The residual, if it is not None, is added to the result; then ``activation``, "relu" or None,
-    is applied.
+    is applied.  The weight of a transposed convolution is (C, O / groups, kh, kw).
     """
 
     window: Window
     groups: int = 1
     activation: str | None = None
+    transposed: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

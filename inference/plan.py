@@ -117,6 +117,7 @@ class ArrangedWeight:
 
     path: str
     groups: int
+    transposed: bool = False
 
     @property
     def orders(self) -> tuple[Order, ...]:
@@ -125,7 +126,10 @@ class ArrangedWeight:
 
     def make(self, kitchen: Kitchen) -> Any:
         """The backend's own form."""
-        return kitchen.backend.weight(read_constant(kitchen.network, self.path), self.groups)
+        weight = read_constant(kitchen.network, self.path)
+        if self.transposed:  # (C, O / groups, kh, kw) to (O, C / groups, kh, kw)
+            weight = weight.unflatten(0, (self.groups, -1)).transpose(1, 2).flatten(0, 1)
+        return kitchen.backend.weight(weight, self.groups)
 
 
 @dataclass(frozen=True, slots=True)

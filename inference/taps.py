@@ -85,6 +85,21 @@ def adaptive_taps(size: Pair, out: Pair) -> Tensor:
     return _joint(windows[0], windows[1], size[1])
 
 
+def spread_taps(grid: Grid, stride: Pair, padding: Pair, dilation: Pair) -> Tensor:
+    """The tap map of a transposed convolution: int32 (P, T).
+
+    Output position q reads input position m through kernel element k where ``m stride + k dilation
+    = q + padding``.  Of ``grid``, only sizes and kernel matter.
+    """
+    reads = []
+    for axis in (0, 1):
+        kernel = torch.arange(grid.kernel[axis]) * dilation[axis]
+        start = torch.arange(grid.out[axis])[:, None] + padding[axis] - kernel
+        source = torch.where(start % stride[axis] == 0, start // stride[axis], PADDING)
+        reads.append(_inside(source, grid.size[axis]))
+    return _joint(reads[0], reads[1], grid.size[1])
+
+
 def repeat_taps(taps: Tensor) -> Tensor:
     """The same windows with a tap of their own where padding was; a window of nothing but padding stays."""
     valid = taps.amax(1, keepdim=True)

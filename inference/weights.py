@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from inference.errors import WeightsError
 from inference.models import Preset
 
 SAFETENSORS = ".safetensors"
+NUMPY = ".npz"
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 _PARALLEL = "module."  # what torch.nn.DataParallel puts before every name
 _NAMED = 4  # names that a refusal lists
@@ -36,8 +38,9 @@ def pretrained(chosen: Preset, path: Path | None = None) -> nn.Module:
 def load_weights(network: nn.Module, path: Path) -> None:
     """Load a file of weights into a network.
 
-    Reads safetensors, and what torch.save wrote as far as ``torch.load(weights_only=True)`` takes it: the
-    state dict itself, or one under ``state_dict``, with or without the names' ``module.`` of DataParallel.
+    Reads safetensors, NumPy archives without pickles, and what torch.save wrote as far as
+    ``torch.load(weights_only=True)`` takes it: the state dict itself, or one under ``state_dict``, with or
+    without the names' ``module.`` of DataParallel.
     Counters of batches may be missing.
 
     Raises:
@@ -69,12 +72,16 @@ def _read(path: Path) -> Any:
     try:
         if path.suffix == SAFETENSORS:
             return load_file(path)
+        if path.suffix == NUMPY:
+            with np.load(path, allow_pickle=False) as archive:
+                return {name: torch.from_numpy(archive[name]) for name in archive.files}
         return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise WeightsError(f"cannot read weights {path}: {error.strerror or error}", hint="check the path") from error
     except Exception as error:  # of a file that is none of theirs, unpickler and readers raise anything
         raise WeightsError(
-            f"{path} holds no weights that can be read safely", hint="give safetensors, or a state dict of torch.save"
+            f"{path} holds no weights that can be read safely",
+            hint="give safetensors, a NumPy archive of plain arrays, or a state dict of torch.save",
         ) from error
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from inference.graphs import arguments, is_constant, read_constant, write_constant
+from inference.graphs import arguments, is_constant, origin, read_constant, write_constant
 
 aten = torch.ops.aten
 CONVOLUTIONS = (aten.conv2d.default, aten.conv2d.padding)
@@ -58,6 +58,7 @@ def _fold(module: fx.GraphModule, convolution: fx.Node, norm: fx.Node) -> None:
         ]
     stored[1].meta.setdefault("val", mean.meta["val"])
     convolution.args = (x, *stored, *geometry)
+    convolution.meta.update(origin(norm))
     norm.replace_all_uses_with(convolution)
     module.graph.erase_node(norm)
 

@@ -70,9 +70,9 @@ class _Lowering:
         table = self._input(f"{node.name}_taps", TapTable(window))
         shape = (window.axes, window.extents)
         match operation:
-            case Conv(groups=groups, activation=activation):
+            case Conv(groups=groups, activation=activation, transposed=transposed):
                 _, weight, bias, residual = arguments(node)
-                arranged = self._input(f"{node.name}_weight", ArrangedWeight(str(weight.target), groups))
+                arranged = self._input(f"{node.name}_weight", ArrangedWeight(str(weight.target), groups, transposed))
                 return self.steps.conv, (values, table, arranged, (bias, residual), shape, activation)
             case Largest():
                 return self.steps.largest, (values, table, shape)

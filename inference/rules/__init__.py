@@ -5,7 +5,15 @@ least one keyed input, emits the nodes that compute it on stored values, and ret
 Operators whose inputs are all plain need no rule: they run as they are.
 """
 
-from inference.rules import channels, linear, movement, pointwise, reductions, windows  # noqa: F401 - fill the table
+from inference.rules import (  # noqa: F401 - they fill the table
+    channels,
+    linear,
+    movement,
+    pointwise,
+    reductions,
+    resample,
+    windows,
+)
 from inference.rules.table import RULES
 
 __all__ = ["RULES"]

@@ -20,6 +20,24 @@ def batch_norm(call: Call) -> fx.Node:
     return call.keep(law)
 
 
+@rule(aten.group_norm.default, aten.instance_norm.default)
+def group_norm(call: Call) -> fx.Node:
+    """Normalises over all positions, and some channels; order does not matter where it is the positions'."""
+    law = call.keyed_source()
+    if 1 in law.axes:
+        raise Unsupported("the channels are shuffled")
+    return call.keep(law)
+
+
+@rule(aten.prelu.default)
+def prelu(call: Call) -> fx.Node:
+    """A slope for each channel, or one for all."""
+    law = call.keyed_source()
+    if 1 in law.axes and shape_of(call["weight"]).numel() > 1:
+        raise Unsupported("the channels are shuffled")
+    return call.keep(law)
+
+
 @rule(aten.layer_norm.default)
 def layer_norm(call: Call) -> fx.Node:
     """Normalises along the last axes."""

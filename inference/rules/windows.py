@@ -1,4 +1,4 @@
-"""Window operators: convolution and pooling, all of them taps that are combined."""
+"""Window operators: convolution, also transposed, and pooling, all of them taps that are combined."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from inference.edges import PLAIN
 from inference.operations import Conv, Largest, Weighted, Window
 from inference.rules.call import Call, Unsupported, extents_of, plane, shape_of
 from inference.rules.table import rule
-from inference.taps import PADDING, Grid, Pair, adaptive_taps, grid_taps, repeat_taps
+from inference.taps import PADDING, Grid, Pair, adaptive_taps, grid_taps, repeat_taps, spread_taps
 
 aten = torch.ops.aten
 MAP = (2, 3)  # height and width of (N, C, H, W)
@@ -20,16 +20,30 @@ MAP = (2, 3)  # height and width of (N, C, H, W)
 @rule(aten.conv2d.default, aten.conv2d.padding)
 def conv2d(call: Call) -> fx.Node:
     """A window with a matrix product; pointwise, if the kernel is a single tap at every position."""
-    size, weight = _map_size(call), call["weight"]
-    kernel, stride, dilation = _size_of(weight), _pair(call["stride"]), _pair(call["dilation"])
+    size, weight = map_size(call), call["weight"]
+    kernel, stride, dilation = size_of(weight), _pair(call["stride"]), _pair(call["dilation"])
     padding = _conv_padding(call["padding"], kernel, dilation)
     if (kernel, stride, padding) == ((1, 1), (1, 1), (0, 0)):
         return call.keep(call.keyed_source())
     if weight.op != "get_attr":
         raise Unsupported("the weight is computed in the network")
-    grid = Grid(size, _size_of(call.node), kernel, stride, padding, dilation)
+    grid = Grid(size, size_of(call.node), kernel, stride, padding, dilation)
     window, law = call.open(_window(call, grid_taps(grid), grid))
     return call.operate(Conv(window, call["groups"]), (call.source, weight, call["bias"], None), law)
+
+
+@rule(aten.conv_transpose2d.input)
+def conv_transpose2d(call: Call) -> fx.Node:
+    """A convolution whose taps are spread: a tap reads an input position or, between them, nothing."""
+    size, weight = map_size(call), call["weight"]
+    if weight.op != "get_attr":
+        raise Unsupported("the weight is computed in the network")
+    kernel, stride = size_of(weight), _pair(call["stride"])
+    grid = Grid(size, size_of(call.node), kernel)
+    taps = spread_taps(grid, stride, _pair(call["padding"]), _pair(call["dilation"]))
+    window, law = call.open(_window(call, taps, grid))
+    operation = Conv(window, call["groups"], transposed=True)
+    return call.operate(operation, (call.source, weight, call["bias"], None), law)
 
 
 @rule(aten.max_pool2d.default)
@@ -61,7 +75,7 @@ def avg_pool2d(call: Call) -> fx.Node:
 @rule(aten.adaptive_avg_pool2d.default)
 def adaptive_avg_pool2d(call: Call) -> fx.Node:
     """The mean of windows that follow from input and output size; of everything, if one is left."""
-    size, out = _map_size(call), _size_of(call.node)
+    size, out = map_size(call), size_of(call.node)
     if out == (1, 1):
         return call.keep(PLAIN)
     if out == size:
@@ -83,12 +97,12 @@ def _window(call: Call, taps: Tensor, grid: Grid) -> Window:
     return Window(taps, grid, MAP, grid.out, call.keyed_source().order, None)
 
 
-def _map_size(call: Call) -> Pair:
+def map_size(call: Call) -> Pair:
     """Height and width of the source, whose positions must be what is shuffled."""
     law = call.keyed_source()
     if len(shape_of(call.source)) != 4:
         raise Unsupported("the input has no batch axis")
-    height, width = _size_of(call.source)
+    height, width = size_of(call.source)
     if not set(law.axes) <= set(MAP) or law.order.size != height * width:
         raise Unsupported("something other than the positions of the map is shuffled")
     return height, width
@@ -97,7 +111,7 @@ def _map_size(call: Call) -> Pair:
 def _pool_grid(call: Call, dilation: Pair) -> Grid:
     kernel = _pair(call["kernel_size"])
     stride = _pair(call["stride"]) if call["stride"] else kernel
-    return Grid(_map_size(call), _size_of(call.node), kernel, stride, _pair(call["padding"]), dilation)
+    return Grid(map_size(call), size_of(call.node), kernel, stride, _pair(call["padding"]), dilation)
 
 
 def _padded_size(grid: Grid) -> Tensor:
@@ -118,7 +132,7 @@ def _conv_padding(padding: Any, kernel: Pair, dilation: Pair) -> Pair:
     return _pair(padding)
 
 
-def _size_of(node: fx.Node) -> Pair:
+def size_of(node: fx.Node) -> Pair:
     """The last two of four sizes, of a map or of a kernel."""
     height, width = extents_of(node, MAP)
     return height, width

@@ -51,6 +51,17 @@ def layer(operator: OpOverload, module: nn.Module, name: str = "", shape: tuple[
 def pointwise_cases() -> list[Case]:
     functions: dict[OpOverload, Callable[[Tensor], Tensor]] = {
         aten.abs.default: torch.abs,
+        aten.celu.default: lambda x: F.celu(x, 0.7),
+        aten.clamp_max.default: lambda x: aten.clamp_max(x, 0.1),
+        aten.erf.default: torch.erf,
+        aten.log.default: lambda x: torch.log(x.abs() + 0.1),
+        aten.log_sigmoid.default: F.logsigmoid,
+        aten.mish.default: F.mish,
+        aten.reciprocal.default: lambda x: torch.reciprocal(x.abs() + 0.5),
+        aten.rsqrt.default: lambda x: torch.rsqrt(x.abs() + 0.5),
+        aten.selu.default: F.selu,
+        aten.square.default: torch.square,
+        aten.threshold.default: lambda x: F.threshold(x, 0.2, -1.0),
         aten.clamp.default: lambda x: torch.clamp(x, -0.5, 0.5),
         aten.clamp_min.default: lambda x: aten.clamp_min(x, 0.1),
         aten.elu.default: F.elu,
@@ -96,7 +107,7 @@ def pointwise_cases() -> list[Case]:
 
 def window_cases() -> list[Case]:
     conv, maximum, average = aten.conv2d.default, aten.max_pool2d.default, aten.avg_pool2d.default
-    adaptive = aten.adaptive_avg_pool2d.default
+    adaptive, transposed = aten.adaptive_avg_pool2d.default, aten.conv_transpose2d.input
     return [
         layer(conv, nn.Conv2d(6, 4, 3, padding=1), "same-size"),
         layer(conv, nn.Conv2d(6, 4, 3, bias=False), "no-bias"),
@@ -110,6 +121,11 @@ def window_cases() -> list[Case]:
         layer(conv, nn.Sequential(nn.Conv2d(6, 6, 3, padding=1, groups=2), nn.ReLU()), "grouped-relu"),
         layer(aten.conv2d.padding, nn.Conv2d(6, 4, (2, 4), padding="same", dilation=(2, 1)), "same"),
         layer(aten.conv2d.padding, nn.Conv2d(6, 4, 3, padding="valid"), "valid"),
+        layer(transposed, nn.ConvTranspose2d(6, 4, 3, stride=2, padding=1, output_padding=1)),
+        layer(transposed, nn.ConvTranspose2d(6, 8, (3, 2), (1, 3), groups=2, bias=False, dilation=(2, 1)), "grouped"),
+        layer(transposed, nn.ConvTranspose2d(6, 6, 4, 2, 1, groups=6), "depthwise"),
+        layer(transposed, nn.Sequential(nn.ConvTranspose2d(6, 5, 2, 2), nn.BatchNorm2d(5), nn.ReLU()), "relu"),
+        layer(transposed, nn.ConvTranspose2d(6, 4, 1), "pointwise"),
         layer(maximum, nn.MaxPool2d(2)),
         layer(maximum, nn.MaxPool2d(3, 2, 1, ceil_mode=True), "ceil"),
         layer(maximum, nn.MaxPool2d((2, 3), (1, 2), (1, 1), dilation=(2, 1)), "dilated"),
@@ -122,6 +138,35 @@ def window_cases() -> list[Case]:
         layer(adaptive, nn.AdaptiveAvgPool2d((2, 3)), "uneven"),
         layer(adaptive, nn.AdaptiveAvgPool2d((7, 9)), "larger"),
         layer(adaptive, nn.AdaptiveAvgPool2d((5, 7)), "identity"),
+    ]
+
+
+def resampling_cases() -> list[Case]:
+    bilinear, nearest, bicubic = (
+        getattr(aten, f"upsample_{mode}2d").vec for mode in ("bilinear", "nearest", "bicubic")
+    )
+    smooth, sharp, exact = (
+        getattr(aten, f"_upsample_{mode}").vec for mode in ("bilinear2d_aa", "bicubic2d_aa", "nearest_exact2d")
+    )
+
+    def resize(mode: str, size: tuple[int, int] | None = None, **options: object) -> Callable[[Tensor], Tensor]:
+        return lambda x: F.interpolate(x, size, mode=mode, **options)
+
+    return [
+        apply(bilinear, resize("bilinear", (9, 16)), "size"),
+        apply(bilinear, resize("bilinear", (9, 16), align_corners=True), "aligned"),
+        apply(bilinear, resize("bilinear", scale_factor=(2.3, 1.7)), "scale"),
+        apply(bilinear, resize("bilinear", scale_factor=(2.3, 1.7), recompute_scale_factor=True), "rounded-scale"),
+        apply(bilinear, resize("bilinear", (3, 4)), "smaller"),
+        apply(bilinear, lambda x: F.interpolate(x[:, :, :1], (4, 4), mode="bilinear"), "one-row"),
+        apply(nearest, resize("nearest", (9, 16)), "size"),
+        apply(nearest, resize("nearest", scale_factor=2)),
+        apply(nearest, resize("nearest", scale_factor=(0.6, 1.4)), "scale"),
+        apply(exact, resize("nearest-exact", (8, 3))),
+        apply(bicubic, resize("bicubic", (9, 16))),
+        apply(bicubic, resize("bicubic", (9, 16), align_corners=True), "aligned"),
+        apply(smooth, resize("bilinear", (3, 4), antialias=True)),
+        apply(sharp, resize("bicubic", (3, 4), antialias=True)),
     ]
 
 
@@ -156,6 +201,9 @@ def movement_cases() -> list[Case]:
         apply(pad, lambda x: F.pad(x, (1, 0, 2, 1), value=-1.5), "value"),
         apply(pad, lambda x: F.pad(x, (1, -1, 2, 1)), "crop"),
         apply(pad, lambda x: F.pad(x, (2, 1, 1, 2), "reflect"), "reflect"),
+        apply(pad, lambda x: F.pad(x, (2, 1, 1, 2), "replicate"), "replicate"),
+        layer(pad, nn.Conv2d(6, 4, 3, padding=1, padding_mode="circular"), "circular"),
+        apply(pad, lambda x: F.pad(x, (0, 0, 0, 0)).relu(), "nothing"),
         apply(aten.constant_pad_nd.default, lambda x: aten.constant_pad_nd(x, [1, 1, 0, 2])),
     ]
 
@@ -165,6 +213,11 @@ def other_cases() -> list[Case]:
         layer(aten.batch_norm.default, nn.BatchNorm2d(6)),
         layer(aten.batch_norm.default, nn.Sequential(nn.ReLU(), nn.BatchNorm2d(6), nn.Conv2d(6, 3, 3)), "before-conv"),
         layer(aten.layer_norm.default, nn.Sequential(Apply(lambda x: x.permute(0, 2, 3, 1)), nn.LayerNorm(6))),
+        layer(aten.group_norm.default, nn.GroupNorm(3, 6)),
+        layer(aten.instance_norm.default, nn.InstanceNorm2d(6, affine=True)),
+        layer(aten.instance_norm.default, nn.InstanceNorm2d(6, track_running_stats=True), "running"),
+        layer(aten.prelu.default, nn.PReLU(6, 0.3)),
+        layer(aten.prelu.default, nn.PReLU(), "one-slope"),
         apply(aten.softmax.int, lambda x: x.softmax(1)),
         apply(aten.softmax.int, lambda x: x.flatten(2).softmax(2), "positions"),
         apply(aten.log_softmax.int, lambda x: x.log_softmax(1)),
@@ -182,4 +235,4 @@ def other_cases() -> list[Case]:
     ]
 
 
-CASES = pointwise_cases() + window_cases() + movement_cases() + other_cases()
+CASES = pointwise_cases() + window_cases() + resampling_cases() + movement_cases() + other_cases()

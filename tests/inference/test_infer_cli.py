@@ -142,6 +142,8 @@ REFUSALS = [
     ("run --key sealed.bin --model resnet20 --weights other.pth frame0.dng", 13, "does not fit the ResNet"),
     ("run --key sealed.bin --model resnet20 --std 1,1,0 frame0.dng", 13, "std"),
     ("reveal --key sealed.bin -o nowhere/out.png frame0.dng", 4, "nowhere"),
+    ("reveal --key sealed.bin -o frame0.dng frame0.dng", 4, "one of the inputs"),
+    ("reveal --key sealed.bin -o sealed.bin frame0.dng", 4, "one of the inputs"),
     ("reveal --key sealed.bin -o out.png tampered.dng", 6, "not what sensor"),
 ]
 
@@ -150,13 +152,14 @@ REFUSALS = [
 def test_refusals(place: Place, line: str, code: int, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
     spoil(place)
     monkeypatch.chdir(place.folder)
+    before = {path: path.read_bytes() for path in place.folder.rglob("*") if path.is_file()}
     result = call(*line.split())
     assert result.exit_code == code, result.output
     assert result.stderr.startswith("keyed-infer: ")
     assert result.stderr.count("\n") == 1
     assert says in result.stderr
     assert result.stdout == ""
-    assert not list(place.folder.glob("*.png"))
+    assert {path: path.read_bytes() for path in place.folder.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")

@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
 
 from inference.errors import UnknownModelError, WeightsError
-from inference.imaging import Demosaic
-from inference.models import CIFAR10_CLASSES, MODELS, preset, resnet20
+from inference.imaging import Demosaic, Fit
+from inference.models import CIFAR10_CLASSES, MODELS, Task, preset, resnet20
 from inference.weights import load_weights
 
 
@@ -51,6 +52,24 @@ def test_safetensors(tmp_path: Path) -> None:
     network = small()
     load_weights(network, tmp_path / "weights.safetensors")
     assert all(torch.equal(value, weights[name]) for name, value in network.state_dict().items())
+
+
+def test_numpy_archives(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    weights = small().state_dict()
+    np.savez(tmp_path / "weights.npz", **{name: value.numpy() for name, value in weights.items()})
+    network = small()
+    load_weights(network, tmp_path / "weights.npz")
+    assert all(torch.equal(value, weights[name]) for name, value in network.state_dict().items())
+
+
+def test_numpy_archives_with_pickles_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.savez(tmp_path / "weights.npz", weight=np.array([_Surprise()], dtype=object))
+    np.savez(tmp_path / "words.npz", weight=np.array(["one"]))
+    for name in ("weights.npz", "words.npz"):
+        with pytest.raises(WeightsError, match="read safely"):
+            load_weights(small(), tmp_path / name)
+    assert capsys.readouterr().out == ""
 
 
 def test_what_does_not_fit_is_listed(tmp_path: Path) -> None:
@@ -94,7 +113,7 @@ def test_other_content_of_torch_save_is_refused(
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
+@pytest.mark.parametrize("name", ["w.npz", "w.pth", "w.safetensors"])
 @pytest.mark.parametrize("data", [b"", b"hello", b"PK\x03\x04", b"\x80\x02", b"\xff" * 100])
 def test_other_files_are_refused(tmp_path: Path, name: str, data: bytes) -> None:
     (tmp_path / name).write_bytes(data)
@@ -102,7 +121,7 @@ def test_other_files_are_refused(tmp_path: Path, name: str, data: bytes) -> None
         load_weights(small(), tmp_path / name)
 
 
-@pytest.mark.parametrize("name", ["w.pth", "w.safetensors"])
+@pytest.mark.parametrize("name", ["w.npz", "w.pth", "w.safetensors"])
 def test_missing_files_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(WeightsError, match=f"cannot read weights .*{name}"):
         load_weights(small(), tmp_path / name)
@@ -113,7 +132,8 @@ def test_missing_files_are_refused(tmp_path: Path, name: str) -> None:
 def test_truncated_files_are_refused(tmp_path: Path) -> None:
     torch.save(small().state_dict(), tmp_path / "whole.pth")
     save_file(small().state_dict(), tmp_path / "whole.safetensors")
-    for whole in (tmp_path / "whole.pth", tmp_path / "whole.safetensors"):
+    np.savez(tmp_path / "whole.npz", **{name: value.numpy() for name, value in small().state_dict().items()})
+    for whole in sorted(tmp_path.glob("whole.*")):
         cut = whole.with_stem("cut")
         cut.write_bytes(whole.read_bytes()[:-200])
         with pytest.raises(WeightsError, match="read safely"):
@@ -132,6 +152,19 @@ def test_cifar10_presets() -> None:
     load_weights(chosen.build(), chosen.weights)
 
 
+def test_presets_of_networks_published_elsewhere() -> None:
+    squeezenet, espnetv2 = preset("squeezenet"), preset("espnetv2")
+    assert (squeezenet.weights, espnetv2.weights) == (None, None)
+    assert (squeezenet.task, squeezenet.size, squeezenet.short_side) == (Task.CLASSES, (227, 227), 256)
+    assert (squeezenet.classes[0], squeezenet.classes[999]) == ("tench", "toilet tissue")
+    assert (espnetv2.task, espnetv2.size, espnetv2.isp_settings().fit) == (Task.LABEL_MAP, (384, 384), Fit.STRETCH)
+    assert (len(espnetv2.classes), espnetv2.classes[0], espnetv2.classes[15]) == (21, "background", "person")
+    for chosen in (squeezenet, espnetv2):
+        with torch.inference_mode():
+            scores = chosen.build().eval()(torch.zeros(1, 3, *chosen.size))
+        assert scores.shape[1] == len(chosen.classes)
+
+
 def test_torchvision_presets() -> None:
     chosen = preset("torchvision:squeezenet1_0")
     assert (chosen.size, chosen.short_side, chosen.weights) == ((224, 224), 256, None)
@@ -141,7 +174,8 @@ def test_torchvision_presets() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "near"), [("resnet21", "resnet20"), ("torchvision:resnet5", "resnet50"), ("", "vgg16")]
+    ("name", "near"),
+    [("resnet21", "resnet20"), ("torchvision:resnet5", "resnet50"), ("", "vgg16"), ("squeezenet1", "squeezenet")],
 )
 def test_unknown_models_are_refused_with_near_ones(name: str, near: str) -> None:
     with pytest.raises(UnknownModelError) as refusal:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from keyvault.errors import InputError, OutputError
-from keyvault.files import read_bounded, write_whole
+from keyvault.files import check_outputs, make_folder, read_bounded, write_whole
 
 
 def names(folder: Path) -> list[str]:
@@ -66,6 +66,35 @@ def test_a_failed_write_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.M
             write_whole(path, b"new")
     assert path.read_bytes() == b"old"
     assert names(tmp_path) == ["x"]
+
+
+def test_outputs_are_checked_before_the_work(tmp_path: Path) -> None:
+    old, new, scene = tmp_path / "old", tmp_path / "new", tmp_path / "scene"
+    old.write_bytes(b"")
+    scene.write_bytes(b"")
+    (tmp_path / "again").symlink_to(scene)
+    os.mkfifo(tmp_path / "pipe")
+    check_outputs([old, new], [scene, tmp_path])
+    for outputs, words in [
+        ([scene], "one of the inputs"),
+        ([tmp_path / "again"], "one of the inputs"),
+        ([new, tmp_path / "." / "new"], "two outputs"),
+        ([tmp_path], "is a folder"),
+        ([tmp_path / "pipe"], "not a file that can be replaced"),
+        ([tmp_path / "none" / "x"], "there is no folder"),
+    ]:
+        with pytest.raises(OutputError, match=words):
+            check_outputs(outputs, [scene])
+
+
+def test_a_folder_is_made_or_refused(tmp_path: Path) -> None:
+    make_folder(tmp_path / "a" / "b")
+    make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+    (tmp_path / "x").write_bytes(b"")
+    for place in (tmp_path / "x", tmp_path / "x" / "y"):
+        with pytest.raises(OutputError, match="cannot make"):
+            make_folder(place)
 
 
 def test_reading_is_bounded(tmp_path: Path) -> None:

@@ -73,6 +73,41 @@ def test_another_recipe_does_not_resume(data: Path, tmp_path: Path) -> None:
     assert "another recipe" in result.output
 
 
+@pytest.mark.parametrize("content", [b"junk", b"", None])
+def test_what_is_not_a_checkpoint_is_refused_and_kept(data: Path, tmp_path: Path, content: bytes | None) -> None:
+    checkpoint = tmp_path / "run" / "checkpoint.pt"
+    checkpoint.parent.mkdir()
+    if content is None:
+        torch.save({"epoch": 1}, checkpoint)
+    else:
+        checkpoint.write_bytes(content)
+    before = checkpoint.read_bytes()
+    arguments = ["--model", "resnet20", "--data", str(data), "-o", str(tmp_path / "run"), "--batch", "32"]
+    result = CliRunner().invoke(main, [*arguments, "--precision", "float32"])
+    assert result.exit_code == 3, result.output
+    assert result.stderr.count("\n") == 1
+    assert "checkpoint.pt is not a checkpoint" in result.stderr
+    assert checkpoint.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "option", [("--lr", "0"), ("--lr", "nan"), ("--lr", "inf"), ("--batch", "45001"), ("--seed", "-1")]
+)
+def test_impossible_recipes_are_refused(data: Path, tmp_path: Path, option: tuple[str, str]) -> None:
+    arguments = ["--model", "resnet20", "--data", str(data), "-o", str(tmp_path / "run"), *option]
+    result = CliRunner().invoke(main, arguments)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert option[0] in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_output_that_cannot_be_made_is_refused(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    arguments = ["--model", "resnet20", "--data", str(data), "-o", str(tmp_path / "file" / "run"), "--batch", "32"]
+    result = CliRunner().invoke(main, arguments)
+    assert (result.exit_code, result.stderr.count("\n")) == (4, 1)
+
+
 def test_a_missing_data_set_is_refused_in_one_line(tmp_path: Path) -> None:
     arguments = ["--model", "vgg16", "--data", str(tmp_path / "none"), "-o", str(tmp_path / "run")]
     result = CliRunner().invoke(main, arguments)

@@ -1,0 +1,53 @@
+"""Interpolation: every output position is a weighted sum of a few input positions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, fx
+
+from inference.operations import Copy, Weighted, Window
+from inference.rules.call import Call, plane
+from inference.rules.table import rule
+from inference.rules.windows import MAP, map_size, size_of
+
+aten = torch.ops.aten
+
+
+@rule(
+    aten.upsample_bicubic2d.vec,
+    aten.upsample_bilinear2d.vec,
+    aten.upsample_nearest2d.vec,
+    aten._upsample_bicubic2d_aa.vec,  # noqa: SLF001 - the operator's name
+    aten._upsample_bilinear2d_aa.vec,  # noqa: SLF001
+    aten._upsample_nearest_exact2d.vec,  # noqa: SLF001
+)
+def interpolation(call: Call) -> fx.Node:
+    """Weighted taps, read off by running the operator on maps that are one in a single row or column."""
+    size, out = map_size(call), size_of(call.node)
+    taps, weights = _joint(_along(call, 0), _along(call, 1), size[1])
+    window = Window(taps, plane(size, out, taps.shape[1]), MAP, out, call.keyed_source().order, None)
+    window, law = call.open(window)
+    if taps.shape[1] == 1:
+        return call.operate(Copy(window), (call.source,), law)
+    return call.operate(Weighted(window, weights), (call.source,), law)
+
+
+def _along(call: Call, axis: int) -> tuple[Tensor, Tensor]:
+    """Rows (axis 0) or columns that each output row or column reads: indices and float64 weights (out, T)."""
+    size = map_size(call)
+    basis = torch.eye(size[axis], dtype=call.node.meta["val"].dtype)
+    spread = basis[:, :, None] if axis == 0 else basis[:, None, :]
+    maps = spread.expand(size[axis], *size)[None]
+    response = call.run(maps.contiguous()).double()[0]
+    matrix = (response[:, :, 0] if axis == 0 else response[:, 0, :]).T
+    count = int((matrix != 0).sum(1).max())
+    index = matrix.abs().topk(count, 1).indices
+    return index, matrix.gather(1, index)
+
+
+def _joint(rows: tuple[Tensor, Tensor], columns: tuple[Tensor, Tensor], width: int) -> tuple[Tensor, Tensor]:
+    """Taps int32 (P, T) and weights (P, T) of the products of rows and columns."""
+    taps = rows[0][:, None, :, None] * width + columns[0][None, :, None, :]
+    weights = rows[1][:, None, :, None] * columns[1][None, :, None, :]
+    positions = rows[0].shape[0] * columns[0].shape[0]
+    return taps.reshape(positions, -1).to(torch.int32), weights.reshape(positions, -1)

@@ -1,0 +1,97 @@
+"""Comparing keyed and plain on a replay: what it takes from the replay, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+import replay_dataset
+from cifar10 import TRAIN_FILES
+from evaluate_cifar10 import main
+from keyvault.hosts import generate_host_key, save_host_key
+from keyvault.issuing import Terms
+from keyvault.policy import Policy
+from keyvault.vault import Vault
+
+COUNT = 6
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of a camera and its host, with one sealed key."""
+    base = tmp_path_factory.mktemp("keys")
+    host = generate_host_key()
+    with Vault.create(base, None) as vault:
+        vault.enroll_sensor("cam", base / "devices" / "cam.json")
+        vault.enroll_host("lab", host.public_key())
+        (base / "sealed.bin").write_bytes(vault.issue("cam", Terms(("lab",), Policy(64, 64, bits=8), 0, 2**32)).data)
+    save_host_key(host, base / "host.pem", None)
+    return base
+
+
+@pytest.fixture
+def place(keys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with CIFAR-10 of a few random images, the two splits different."""
+    monkeypatch.setenv("PRIVCAM_HOME", str(keys))
+    monkeypatch.chdir(tmp_path)
+    generator = np.random.default_rng(0)
+    Path("cifar").mkdir()
+    for name in (*TRAIN_FILES, "test_batch"):
+        records = generator.integers(0, 256, (COUNT, 3073), np.uint8)
+        records[:, 0] %= 10
+        records.tofile(Path("cifar") / f"{name}.bin")
+    return keys / "sealed.bin"
+
+
+def replay(key: Path, *options: str, sampling: str = "quad") -> None:
+    arguments = ["--key", str(key), "--sampling", sampling, "cifar", "-o", "replay", *options]
+    result = CliRunner().invoke(replay_dataset.main, arguments)
+    assert result.exit_code == 0, result.output
+
+
+def evaluate(key: Path, *options: str) -> Result:
+    return CliRunner().invoke(main, ["--key", str(key), "--model", "resnet20", "replay", *options])
+
+
+@pytest.mark.parametrize(("split", "count"), [("test", COUNT), ("train", 5 * COUNT)])
+def test_the_replay_says_which_images_it_is_of(place: Path, split: str, count: int) -> None:
+    replay(place, "--split", split)
+    result = evaluate(place)
+    assert result.exit_code == 0, result.output
+    assert f"{count} of {count}" in result.stdout
+
+
+def test_a_data_set_that_moved_is_named(place: Path) -> None:
+    replay(place)
+    Path("cifar").rename("moved")
+    assert evaluate(place).exit_code == 3
+    assert evaluate(place, "--data", "moved").exit_code == 0
+
+
+def test_frames_that_are_no_exact_cifar10_are_refused(place: Path) -> None:
+    replay(place, sampling="photo")
+    check_refusal(evaluate(place), "does not carry CIFAR-10 exactly")
+
+
+def test_a_replay_without_a_complete_shard_is_refused(place: Path) -> None:
+    replay(place)
+    manifest = json.loads(Path("replay/manifest.json").read_text())
+    Path("replay/manifest.json").write_text(json.dumps(manifest | {"shards": []}))
+    check_refusal(evaluate(place), "no complete shard")
+
+
+def test_a_smaller_data_set_is_refused(place: Path) -> None:
+    replay(place)
+    data = Path("cifar/test_batch.bin").read_bytes()
+    Path("cifar/test_batch.bin").write_bytes(data[: len(data) // 2])
+    check_refusal(evaluate(place), f"of {COUNT} images, not {COUNT // 2}")
+
+
+def check_refusal(result: Result, words: str) -> None:
+    assert result.exit_code == 3, result.output
+    assert result.stderr.count("\n") == 1
+    assert words in result.stderr
