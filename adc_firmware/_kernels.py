@@ -8,25 +8,20 @@ has no DN, or -1.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
-
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-_Function = TypeVar("_Function", bound=Callable[..., object])
-_compiled: Callable[[_Function], _Function] = njit(cache=True, nogil=True)
+from keyvault.compiled import compiled
 
 
-@_compiled
+@compiled
 def _dn(volt: np.float32, gain: float, offset: float, top: np.uint16) -> np.uint16:
     """One DN: volt * gain + offset in binary64, clipped, rounded down."""
     level = np.float64(volt) * gain + offset
     return np.uint16(min(max(level, 0.0), np.float64(top)))
 
 
-@_compiled
+@compiled
 def convert(volts: NDArray[np.float32], gain: float, offset: float, top: np.uint16, out: NDArray[np.uint16]) -> int:
     """DN of a line of volts."""
     for i in range(volts.size):
@@ -36,7 +31,7 @@ def convert(volts: NDArray[np.float32], gain: float, offset: float, top: np.uint
     return -1
 
 
-@_compiled
+@compiled
 def read_volts(
     volts: NDArray[np.float32],
     scale: tuple[float, float],
@@ -61,7 +56,7 @@ def read_volts(
     return -1
 
 
-@_compiled
+@compiled
 def read_dn(
     values: NDArray[np.uint16],
     top: np.uint16,
@@ -84,7 +79,7 @@ def read_dn(
     return -1
 
 
-@_compiled
+@compiled
 def spread(words: NDArray[np.uint16], table: NDArray[np.int32], out: NDArray[np.uint16]) -> None:
     """Write the words of each photosite to its keyed position."""
     for p in range(table.size):
@@ -93,7 +88,7 @@ def spread(words: NDArray[np.uint16], table: NDArray[np.int32], out: NDArray[np.
             out[target, c] = words[p, c]
 
 
-@_compiled
+@compiled
 def subtract(stored: NDArray[np.uint16], top: np.uint16, out: NDArray[np.uint16]) -> None:
     """Replace each word in a line of them by (stored - word) & top."""
     for i in range(stored.size):

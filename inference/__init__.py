@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         UnsupportedOperatorError,
         WeightsError,
     )
+    from inference.explanation import Explanation, explain
     from inference.imaging import IspSettings, isp
     from inference.layout import KeyedTensor, Layout
     from inference.models import Preset, preset
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Comparison",
     "DeviceUnavailableError",
+    "Explanation",
     "InputMismatchError",
     "IspSettings",
     "KeyedModule",
@@ -42,6 +44,7 @@ __all__ = [
     "UnsupportedOperatorError",
     "WeightsError",
     "compare",
+    "explain",
     "isp",
     "load_weights",
     "open_session",
@@ -54,6 +57,7 @@ _ERRORS = "inference.errors"
 _HOME = {
     "Comparison": "inference.comparison",
     "DeviceUnavailableError": _ERRORS,
+    "Explanation": "inference.explanation",
     "InputMismatchError": _ERRORS,
     "IspSettings": "inference.imaging",
     "KeyedModule": "inference.module",
@@ -67,6 +71,7 @@ _HOME = {
     "UnsupportedOperatorError": _ERRORS,
     "WeightsError": _ERRORS,
     "compare": "inference.comparison",
+    "explain": "inference.explanation",
     "isp": "inference.imaging",
     "load_weights": "inference.weights",
     "open_session": "inference.session",

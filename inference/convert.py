@@ -15,6 +15,7 @@ from inference.module import KeyedModule
 from inference.passes import (
     assign_layouts,
     check_layouts,
+    decompose,
     fold_batch_norm,
     fuse_activations,
     fuse_sums,
@@ -73,7 +74,7 @@ def _convert(
     if not isinstance(module, fx.GraphModule):
         raise TypeError("torch.export returned no GraphModule")
     remember_names(module)
-    for clean in (remove_writes, remove_no_ops, fold_batch_norm):
+    for clean in (remove_writes, remove_no_ops, decompose, fold_batch_norm):
         module = check_layouts(clean(module))
     module = check_layouts(assign_layouts(module, axes))
     for fuse in (fuse_sums, fuse_activations):

@@ -10,8 +10,9 @@ have one table.  None of this knows any key: tables are drawn later, for every g
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 
 import torch
 from torch import Tensor
@@ -102,6 +103,11 @@ class Order:
         return table
 
     @property
+    def groups(self) -> tuple[Group, ...]:
+        """The free groups whose tables it follows from."""
+        return (self.resolve().group,)
+
+    @property
     def _permutes_its_group(self) -> bool:
         return self.size == self.group.size and self.scale == 1 and self.offset is None
 
@@ -133,8 +139,96 @@ class Keyed:
     axes: tuple[int, ...]
 
 
-Law = Plain | Keyed
+@dataclass(frozen=True, slots=True, eq=False)
+class Factor:
+    """A factor of a value's flat index.
+
+    Attributes:
+        size: of the batch factor, a size that stands for any.
+        order: None if it is in true order.
+        batch: whether it is the sample.
+    """
+
+    size: int
+    order: Order | None = None
+    batch: bool = False
+
+    @property
+    def moves(self) -> bool:
+        """Whether where it lies matters: it is shuffled, or the sample."""
+        return self.batch or self.order is not None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Factored:
+    """The flat index is a product of factors, each in an order of its own; see :mod:`inference.factors`."""
+
+    factors: tuple[Factor, ...]
+
+
+Law = Plain | Keyed | Factored
 PLAIN = Plain()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Product:
+    """The order of a joint index (i1, ..., ik), of which each is in an order of its own, or in true order."""
+
+    factors: tuple[Factor, ...]
+
+    @property
+    def size(self) -> int:
+        """How many elements."""
+        return prod(factor.size for factor in self.factors)
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """The free groups whose tables it follows from."""
+        return tuple(group for factor in self.factors if factor.order for group in factor.order.groups)
+
+    def same(self, other: Order | Product) -> bool:
+        """Whether both are one order, whatever the keys."""
+        if not isinstance(other, Product) or len(self.factors) != len(other.factors):
+            return False
+        return all(_same_factor(a, b) for a, b in zip(self.factors, other.factors, strict=True))
+
+    def table(self, keys: Mapping[Group, Tensor]) -> Tensor:
+        """int32 (1 or N, size): where each element is stored, under these tables of the groups."""
+        joint: Tensor | None = None
+        for factor in self.factors:
+            own = _natural(factor.size, keys) if factor.order is None else factor.order.table(keys)
+            joint = own if joint is None else (joint[:, :, None] * factor.size + own[:, None, :]).flatten(1)
+        if joint is None:
+            raise ValueError("a product of no factors has no table")
+        return joint
+
+
+AnyOrder = Order | Product
+
+
+def join(factors: Sequence[Factor]) -> AnyOrder | None:
+    """The order of the joint index of neighbouring factors; None if none is shuffled."""
+    if len(factors) == 1:
+        return factors[0].order
+    return Product(tuple(factors)) if any(factor.order for factor in factors) else None
+
+
+def orders_of(law: Law) -> tuple[Order, ...]:
+    """The orders that a law is made of."""
+    if isinstance(law, Keyed):
+        return (law.order,)
+    return () if isinstance(law, Plain) else tuple(factor.order for factor in law.factors if factor.order)
+
+
+def _same_factor(one: Factor, other: Factor) -> bool:
+    if one.order is None or other.order is None:
+        return one.order is other.order and one.size == other.size
+    return one.order.same(other.order)
+
+
+def _natural(size: int, keys: Mapping[Group, Tensor]) -> Tensor:
+    device = next(iter(keys.values())).device
+    return torch.arange(size, dtype=torch.int32, device=device)[None]
 
 
 def _take(index: Tensor | None, values: Tensor | None, size: int) -> Tensor | None:

@@ -83,6 +83,16 @@ class KeyedModule(nn.Module):
         """Which edges share an order."""
         return self.plan.groups
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of its inputs."""
+        return self._like.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return self._like.device
+
     def forward(self, x: KeyedTensor) -> Any:
         """Run the network.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -20,13 +19,12 @@ from adc_firmware.addressing import frame_permutation, unmask
 from adc_firmware.errors import ForeignFrameError
 from adc_firmware.frame import FrameHeader, PrivateFrame, select_grant
 from keyvault import places
-from keyvault.envelope import SealedGrant, read_sealed
-from keyvault.errors import GrantFormatError, InputError, NotARecipientError, PrivcamError, ValidityError
+from keyvault.envelope import SealedGrant, read_sealed, sealed_in
+from keyvault.errors import InputError, NotARecipientError, PrivcamError, ValidityError
 from keyvault.grant import Grant, OpenGrant
 from keyvault.hosts import load_host_key, load_issuer
 from keyvault.permutation import Permutation
 
-SEALED_SUFFIX = ".bin"
 
 PathLike = str | os.PathLike[str]
 
@@ -187,13 +185,8 @@ def _open_folder(
 ) -> tuple[dict[str, OpenGrant], dict[str, Refusal]]:
     opened: dict[str, OpenGrant] = {}
     refused: dict[str, Refusal] = {}
-    for path in sorted(folder.glob(f"*{SEALED_SUFFIX}")):
-        if not stat.S_ISREG(path.stat().st_mode):
-            continue
-        try:
-            sealed = read_sealed(path, issuer)
-        except GrantFormatError:
-            continue
+    for path in sealed_in(folder):
+        sealed = read_sealed(path, issuer)
         try:
             one = _named(path, sealed, key, now)
             opened[one.grant.key_id] = one

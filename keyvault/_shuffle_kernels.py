@@ -6,15 +6,10 @@ the time of the shuffle.  None of these functions checks its arguments.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
-
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-_Function = TypeVar("_Function", bound=Callable[..., object])
-_compiled: Callable[[_Function], _Function] = njit(cache=True, nogil=True)
+from keyvault.compiled import compiled
 
 _ONE = np.uint64(1)
 _HALF = np.uint64(32)
@@ -22,14 +17,14 @@ _LOW_HALF = np.uint64(2**32 - 1)
 _WORDS = np.uint64(2**32)
 
 
-@_compiled
+@compiled
 def count_digits(digits: NDArray[np.uint8], counts: NDArray[np.uint32]) -> None:
     """Add to ``counts[d]`` how often digit d occurs."""
     for k in range(digits.size):
         counts[digits[k]] += np.uint32(1)
 
 
-@_compiled
+@compiled
 def distribute(digits: NDArray[np.uint8], places: NDArray[np.uint32], first: int, table: NDArray[np.int32]) -> None:
     """Put element ``first + k`` at the next free place of the bucket that its digit names.
 
@@ -41,7 +36,7 @@ def distribute(digits: NDArray[np.uint8], places: NDArray[np.uint32], first: int
         places[digits[k]] = place + np.uint32(1)
 
 
-@_compiled
+@compiled
 def shuffle(
     table: NDArray[np.int32], bounds: NDArray[np.int64], draws: NDArray[np.uint32], base: int, span: tuple[int, int]
 ) -> int:
@@ -63,7 +58,7 @@ def shuffle(
     return stop
 
 
-@_compiled
+@compiled
 def _shuffle_bucket(values: NDArray[np.int32], draws: NDArray[np.uint32], shift: int, stop: int) -> np.int64:
     """Positions ``values.size - 1`` to ``stop``; the one whose word is not acceptable, or -1."""
     i = np.uint64(values.size)
@@ -83,7 +78,7 @@ def _shuffle_bucket(values: NDArray[np.int32], draws: NDArray[np.uint32], shift:
     return np.int64(-1)
 
 
-@_compiled
+@compiled
 def spread_quads(quads: NDArray[np.int32], width: int, first: int, last: int, table: NDArray[np.int32]) -> None:
     """Photosite table of the quads in rows ``first`` to ``last - 1`` of a grid ``width`` quads wide.
 

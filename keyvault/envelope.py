@@ -31,6 +31,7 @@ from keyvault.grant import Grant, OpenGrant, Recipient
 from keyvault.hosts import check_strength
 from keyvault.identity import thumbprint
 
+SEALED_FILES = "*.bin"
 MAX_SEALED_BYTES = 262_144
 
 
@@ -157,6 +158,24 @@ def read_sealed(path: Path, issuer: Ed25519PublicKey) -> SealedGrant:
         return verify(data, issuer)
     except PrivcamError as error:
         raise type(error)(f"{path}: {error}", hint=error.hint) from error
+
+
+def sealed_in(folder: Path) -> list[Path]:
+    """The files of a folder that have the form of a sealed key, ``*.bin``, by name; others are left out.
+
+    Nothing is verified yet.  Raises InputError if a file cannot be read.
+    """
+    return [path for path in sorted(folder.glob(SEALED_FILES)) if path.is_file() and _has_form(path)]
+
+
+def _has_form(path: Path) -> bool:
+    if path.stat().st_size > MAX_SEALED_BYTES:
+        return False
+    try:
+        jws.parse(read_bounded(path, MAX_SEALED_BYTES, "sealed key"))
+    except GrantFormatError:
+        return False
+    return True
 
 
 def _check_issuer(claimed: str, trusted: Ed25519PublicKey) -> None:

@@ -31,11 +31,7 @@ def verify(data: bytes, issuer: Ed25519PublicKey) -> bytes:
         UnknownIssuerError: signed by another key.
         GrantSignatureError: the signature does not verify.
     """
-    try:
-        header, payload, signature = _split(data)
-    except InputError as error:
-        raise GrantFormatError(f"not a sealed key: {error}", hint=_HINT) from error
-    _check_header(header)
+    header, payload, signature = parse(data)
     if header["kid"] != thumbprint(issuer):
         raise UnknownIssuerError(
             f"signed by vault {header['kid']}, not by the trusted vault {thumbprint(issuer)}",
@@ -49,6 +45,16 @@ def verify(data: bytes, issuer: Ed25519PublicKey) -> bytes:
             hint="fetch it from the vault again: keyvault export",
         ) from error
     return payload
+
+
+def parse(data: bytes) -> tuple[dict[str, object], bytes, bytes]:
+    """Header, payload and signature, none of them verified; GrantFormatError as :func:`verify`."""
+    try:
+        header, payload, signature = _split(data)
+    except InputError as error:
+        raise GrantFormatError(f"not a sealed key: {error}", hint=_HINT) from error
+    _check_header(header)
+    return header, payload, signature
 
 
 def _header(kid: str) -> dict[str, object]:

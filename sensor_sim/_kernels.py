@@ -9,15 +9,11 @@ place: rows can be exposed in any order, in any blocks, on any number of threads
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import TypeVar
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-_Function = TypeVar("_Function", bound=Callable[..., object])
-_compiled: Callable[[_Function], _Function] = njit(cache=True, nogil=True)
+from keyvault.compiled import compiled
 
 Words = tuple[np.uint64, np.uint64, np.uint64, np.uint64]
 
@@ -28,7 +24,7 @@ _W0, _W1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 _POISSON_BY_INVERSION = 10.0  # mean below which the distribution is searched from 0
 
 
-@_compiled
+@compiled
 def philox(c0: int, c1: int, c2: int, c3: int, seed: np.uint64) -> Words:
     """Four random 32-bit words of a counter (four 32-bit words) under a 64-bit key."""
     x0, x1, x2, x3 = np.uint64(c0), np.uint64(c1), np.uint64(c2), np.uint64(c3)
@@ -40,19 +36,19 @@ def philox(c0: int, c1: int, c2: int, c3: int, seed: np.uint64) -> Words:
     return x0, x1, x2, x3
 
 
-@_compiled
+@compiled
 def _uniform(word: np.uint64) -> float:
     """A number strictly between 0 and 1."""
     return (np.float64(word) + 0.5) * 2.0**-32
 
 
-@_compiled
+@compiled
 def normal(w0: np.uint64, w1: np.uint64) -> float:
     """A standard normal number (Box and Muller 1958)."""
     return math.sqrt(-2.0 * math.log(_uniform(w0))) * math.cos(2.0 * math.pi * _uniform(w1))
 
 
-@_compiled
+@compiled
 def _poisson_small(mean: float, w0: np.uint64, w1: np.uint64) -> float:
     """Poisson for a small mean: the least k whose distribution function exceeds a uniform number."""
     u = (np.float64(w0) + (np.float64(w1) + 0.5) * 2.0**-32) * 2.0**-32
@@ -64,7 +60,7 @@ def _poisson_small(mean: float, w0: np.uint64, w1: np.uint64) -> float:
     return k
 
 
-@_compiled
+@compiled
 def poisson(mean: float, sample: int, frame: int, seed: np.uint64, words: Words) -> float:
     """A Poisson number: transformed rejection with squeeze (Hoermann 1993, PTRS), exact for any mean.
 
@@ -91,7 +87,7 @@ def poisson(mean: float, sample: int, frame: int, seed: np.uint64, words: Words)
         w0, w1, _, _ = philox(sample, draw, frame & 0xFFFFFFFF, frame >> 32, seed)
 
 
-@_compiled
+@compiled
 def expose(
     radiance: NDArray[np.float32],
     mix: NDArray[np.float64],

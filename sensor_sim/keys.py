@@ -7,11 +7,9 @@ from pathlib import Path
 
 from keyvault import places
 from keyvault.device import Device
-from keyvault.envelope import SealedGrant, read_sealed
+from keyvault.envelope import SEALED_FILES, SealedGrant, read_sealed, sealed_in
 from keyvault.errors import InputError, PrivcamError, UnknownIssuerError, ValidityError, WrongDeviceError
 from keyvault.grant import OpenGrant
-
-SEALED_FILES = "*.bin"
 
 KeySource = str | Path | Sequence[str | Path]
 
@@ -20,8 +18,8 @@ def open_newest(key: KeySource, device: Device | Path | str | None = None) -> tu
     """Open the newest epoch that is valid now.
 
     Args:
-        key: a sealed key file, a folder of them (``*.bin``), or several of either.  Every file must
-            be an intact sealed key; those of other sensors are passed over.
+        key: a sealed key file, a folder of them (its ``*.bin`` that are sealed keys), or several of
+            either.  Keys of other sensors are passed over.
         device: a device, its file, or None for the one in this user's home that the key is for.
 
     Raises:
@@ -59,7 +57,7 @@ def _sealed_files(keys: Iterable[str | Path]) -> list[Path]:
         if not key.is_dir():
             files.append(key)
             continue
-        inside = sorted(key.glob(SEALED_FILES))
+        inside = sealed_in(key)
         if not inside:
             raise InputError(f"no sealed key ({SEALED_FILES}) in folder {key}", hint="keyvault issue writes one")
         files += inside

@@ -7,20 +7,16 @@ where the target's order says.  Nothing that is read or written lies in true ord
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from keyvault.compiled import compiled
 from keyvault.policy import Cfa
 
 BILINEAR_REACH, MALVAR_REACH = 1, 2  # farthest tap, in photosites
 _COLOURS = {"R": 0, "G": 1, "B": 2}
-
-_Function = TypeVar("_Function", bound=Callable[..., object])
-_compiled: Callable[[_Function], _Function] = njit(cache=True, nogil=True)
 
 
 class Frame(NamedTuple):
@@ -100,7 +96,7 @@ def phase_colours(cfa: Cfa) -> NDArray[np.int64]:
     return np.array([_COLOURS[letter] for letter in ("GGGG" if cfa is Cfa.NONE else cfa)], np.int64)
 
 
-@_compiled
+@compiled
 def balance(frame: Frame, area: Area, order: NDArray[np.int32], values: NDArray[np.int32]) -> None:
     """Look up what black level and white balance make of an area's samples and put them in ``order``."""
     # A table instead of arithmetic with clipping: a branch on a sample that is still on its way
@@ -118,19 +114,19 @@ def balance(frame: Frame, area: Area, order: NDArray[np.int32], values: NDArray[
                 values[target, c] = frame.balanced[frame.colours[phase, c], dn]
 
 
-@_compiled
+@compiled
 def _at(patch: Patch, row_start: int, column: int) -> int:
     value: int = patch.values[np.uint32(patch.order[np.uint32(row_start + column)]), 0]
     return value
 
 
-@_compiled
+@compiled
 def _put(target: Target, place: np.uint32, channel: int, value: int) -> None:
     top = target.tone.shape[0] - 1
     target.out[place, channel] = target.tone[np.uint32(min(max(value, 0), top)), channel]
 
 
-@_compiled
+@compiled
 def photosites(patch: Patch, target: Target) -> None:
     """Sensors without a colour filter array: three values as they are, or one value three times."""
     step = 1 if patch.values.shape[1] == 3 else 0
@@ -142,7 +138,7 @@ def photosites(patch: Patch, target: Target) -> None:
                 _put(target, place, channel, patch.values[stored, step * channel])
 
 
-@_compiled
+@compiled
 def quads(patch: Patch, target: Target) -> None:
     """One pixel a quad; its two greens are averaged, halves rounded up."""
     for row in range(target.height):
@@ -158,7 +154,7 @@ def quads(patch: Patch, target: Target) -> None:
             _put(target, place, 1, (green + 1) >> 1)
 
 
-@_compiled
+@compiled
 def bilinear(patch: Patch, target: Target) -> None:
     """Means of the 2 or 4 nearest samples of a colour, halves rounded up."""
     for row in range(target.height):
@@ -182,7 +178,7 @@ def bilinear(patch: Patch, target: Target) -> None:
                 _put(target, place, 2 - own, (across + 2) >> 2)
 
 
-@_compiled
+@compiled
 def malvar(patch: Patch, target: Target) -> None:
     """Malvar, He and Cutler's filters in sixteenths, halves rounded up."""
     starts, columns = patch.row_starts, patch.columns

@@ -8,16 +8,13 @@ taps in true order, in float32, so that the result does not depend on where valu
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-_Function = TypeVar("_Function", bound=Callable[..., object])
-_compiled: Callable[[_Function], _Function] = njit(cache=True, nogil=True)
+from keyvault.compiled import compiled
 
 
 class AxisTaps(NamedTuple):
@@ -91,7 +88,7 @@ def axis_taps(size_in: int, size_out: int, first: int, count: int) -> AxisTaps:
     return taps
 
 
-@_compiled
+@compiled
 def resample(source: Grid, target: Grid, step: Step, first: int, last: int) -> None:
     """Write rows ``first`` to ``last - 1`` of ``target``: ``source``, scaled along one axis."""
     taps = step.taps

@@ -158,7 +158,6 @@ def resampling_cases() -> list[Case]:
         apply(bilinear, resize("bilinear", scale_factor=(2.3, 1.7)), "scale"),
         apply(bilinear, resize("bilinear", scale_factor=(2.3, 1.7), recompute_scale_factor=True), "rounded-scale"),
         apply(bilinear, resize("bilinear", (3, 4)), "smaller"),
-        apply(bilinear, lambda x: F.interpolate(x[:, :, :1], (4, 4), mode="bilinear"), "one-row"),
         apply(nearest, resize("nearest", (9, 16)), "size"),
         apply(nearest, resize("nearest", scale_factor=2)),
         apply(nearest, resize("nearest", scale_factor=(0.6, 1.4)), "scale"),
@@ -235,4 +234,19 @@ def other_cases() -> list[Case]:
     ]
 
 
+def decomposition_cases() -> list[Case]:
+    return [
+        apply(aten.chunk.default, lambda x: torch.cat(x.chunk(4, 1)[::-1], 1) * 2),
+        apply(aten.split.Tensor, lambda x: x.split(4, 1)[1]),
+        apply(aten.split.Tensor, lambda x: x.split(2, 2)[1], "rows"),
+        apply(aten.split_with_sizes.default, lambda x: x.split([1, 5], 1)[1] + x.split([1, 5], 1)[0]),
+        apply(aten.unbind.int, lambda x: x.unbind(1)[2] - x.unbind(1)[0]),
+        apply(aten.stack.default, lambda x: torch.stack([x, -x], 2).flatten(1, 2)),
+        apply(aten.channel_shuffle.default, lambda x: F.channel_shuffle(x, 3)),
+        apply(aten.swapaxes.default, lambda x: x.swapaxes(2, 3)),
+        Case(aten.pixel_unshuffle.default, Apply(lambda x: F.pixel_unshuffle(x, 2)), (2, 3, 4, 6)),
+    ]
+
+
 CASES = pointwise_cases() + window_cases() + resampling_cases() + movement_cases() + other_cases()
+CASES += decomposition_cases()

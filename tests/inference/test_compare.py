@@ -36,7 +36,6 @@ def test_a_right_conversion_diverges_nowhere(plain: nn.Module) -> None:
     assert comparison.rows[-1].shape == (2, 10)
     assert "aten.conv2d.default" not in {row.operator for row in comparison.rows}  # all have a batch norm behind them
     assert sum(name.startswith("conv2d") for name in comparison.inside) == 19
-    assert "19 layers" not in str(comparison)
     assert "largest error" in str(comparison)
 
 
@@ -94,7 +93,7 @@ def test_another_network_is_refused(plain: nn.Module) -> None:
             return torch.tanh(x).mean((2, 3))
 
     with pytest.raises(ModelError, match="no operator"):
-        compare(Other(), secure(plain, X), shuffle(X))
+        compare(Other().eval(), secure(plain, X), shuffle(X))
 
 
 def test_training_mode_is_refused(plain: nn.Module) -> None:

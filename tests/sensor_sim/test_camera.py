@@ -146,6 +146,7 @@ def test_the_newest_valid_epoch_is_used(tmp_path: Path, home: Path) -> None:
     folder.mkdir()
     days = {1: (-9, 1), 2: (-2, 1), 3: (-2, -1), 4: (1, 2)}
     keys = [seal(folder / f"{9 - epoch}.bin", POLICY, epoch=epoch, days=span) for epoch, span in days.items()]
+    (folder / "firmware.bin").write_bytes(b"something else")  # is passed over
     for source in (folder, str(folder), keys, [keys[0], folder]):
         with Camera(source) as camera:
             assert camera.grant.epoch == 2

@@ -13,9 +13,10 @@ from safetensors.torch import load_file
 import cifar10
 import train_cifar10
 from accuracy import Accuracy
-from train_cifar10 import Recipe, augment, main
+from train_cifar10 import main
+from training import Recipe, Split, Training, augment
 
-RECIPE = Recipe(model="resnet20", epochs=1, batch=32, learning_rate=0.1, seed=1)
+RECIPE = Recipe(model="resnet20", epochs=1, batch=32, learning_rate=0.1, seed=1, precision="float32")
 
 
 @pytest.fixture
@@ -43,9 +44,9 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
 ) -> None:
     train(data, tmp_path / "whole", "--epochs", "2")
 
-    epoch = train_cifar10.Training.run_epoch
+    epoch = Training.run_epoch
 
-    def stop_in_the_second(training: train_cifar10.Training, split: train_cifar10.Split) -> float:
+    def stop_in_the_second(training: Training, split: Split) -> float:
         if training.epoch == 1:
             raise KeyboardInterrupt
         return epoch(training, split)
@@ -53,7 +54,7 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
     arguments = ["--model", "resnet20", "--data", str(data), "-o", str(tmp_path / "parts"), "--batch", "32"]
     arguments += ["--precision", "float32", "--epochs", "2"]
     with monkeypatch.context() as patch:
-        patch.setattr(train_cifar10.Training, "run_epoch", stop_in_the_second)
+        patch.setattr(Training, "run_epoch", stop_in_the_second)
         assert CliRunner().invoke(main, arguments).exit_code == 130
     assert not (tmp_path / "parts" / "resnet20.safetensors").exists()
     train(data, tmp_path / "parts", "--epochs", "2")

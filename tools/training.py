@@ -1,0 +1,233 @@
+"""Training of a classifier of 32 x 32 images, an epoch at a time, so that it can be stopped and resumed."""
+
+from __future__ import annotations
+
+import io
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
+
+from accuracy import Accuracy
+from inference.models import CIFAR10_MEAN, CIFAR10_STD, MODELS
+from keyvault.errors import InputError
+from keyvault.files import write_whole
+
+CHECKPOINT = "checkpoint.pt"
+PRECISIONS = ("float32", "bfloat16")
+SIDE = 32
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides the result besides the data."""
+
+    model: str
+    epochs: int
+    batch: int
+    learning_rate: float
+    seed: int
+    precision: str
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.1
+    crop_padding: int = 4
+    cutout: int = 8
+    ema_decay: float = 0.998
+
+
+@dataclass(frozen=True)
+class Split:
+    """Normalised images are made from these: (N, 3, 32, 32) uint8 and (N,) int64."""
+
+    images: Tensor
+    labels: Tensor
+
+    def to(self, device: torch.device) -> Split:
+        """The same images on another device."""
+        return Split(self.images.to(device), self.labels.to(device))
+
+
+def normalise(images: Tensor) -> Tensor:
+    """uint8 (N, 3, 32, 32) to the network's input."""
+    mean = torch.tensor(CIFAR10_MEAN, device=images.device).view(1, 3, 1, 1)
+    std = torch.tensor(CIFAR10_STD, device=images.device).view(1, 3, 1, 1)
+    return ((images.float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def augment(images: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
+    """Random crop, flip and cutout of normalised (N, 3, H, W) images, each image its own."""
+    n, _, height, width = images.shape
+    pad, device = recipe.crop_padding, images.device
+
+    def draw(high: int) -> Tensor:
+        return torch.randint(0, high, (n, 1), generator=generator).to(device)
+
+    rows = torch.arange(height, device=device) + draw(2 * pad + 1)
+    columns = torch.arange(width, device=device) + draw(2 * pad + 1)
+    columns = torch.where(draw(2) == 1, columns.flip(1), columns)
+    padded = F.pad(images, (pad, pad, pad, pad)).permute(0, 2, 3, 1)
+    cropped = padded[torch.arange(n, device=device)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    return _cutout(cropped.permute(0, 3, 1, 2), recipe.cutout, draw(height), draw(width))
+
+
+def _cutout(images: Tensor, side: int, centre_row: Tensor, centre_column: Tensor) -> Tensor:
+    """A square of ``side`` pixels around each centre (N, 1) set to the mean (DeVries and Taylor, 2017)."""
+
+    def covered(length: int, centre: Tensor) -> Tensor:
+        distance = torch.arange(length, device=images.device) - centre + side // 2
+        return distance.ge(0) & distance.lt(side)
+
+    rows, columns = covered(images.shape[2], centre_row), covered(images.shape[3], centre_column)
+    return images.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0.0)
+
+
+@torch.no_grad()
+def measure(network: nn.Module, split: Split, batch: int = 500) -> Accuracy:
+    """Accuracy of a network in float32."""
+    network.eval()
+    correct = 0
+    for images, labels in zip(split.images.split(batch), split.labels.split(batch), strict=True):
+        correct += int((network(normalise(images)).argmax(1) == labels).sum())
+    return Accuracy(correct, len(split.labels))
+
+
+class Training:
+    """One run: network, its moving average, optimiser and schedule, saved after each epoch.
+
+    Args:
+        recipe: what to do.
+        folder: where the checkpoint is.
+        device: where to compute.
+        images: how many an epoch has.
+    """
+
+    def __init__(self, recipe: Recipe, folder: Path, device: torch.device, images: int) -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.device = recipe, device
+        self.checkpoint = folder / CHECKPOINT
+        self.network = MODELS[recipe.model]().to(device).to(memory_format=torch.channels_last)
+        self.average = AveragedModel(
+            self.network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay), use_buffers=True
+        )
+        self.optimiser = torch.optim.SGD(
+            self.network.parameters(),
+            recipe.learning_rate,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+            nesterov=True,
+        )
+        steps = recipe.epochs * (images // recipe.batch)
+        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimiser, recipe.learning_rate, total_steps=steps, pct_start=0.2, cycle_momentum=False
+        )
+        self.epoch = 0
+
+    def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer | torch.optim.lr_scheduler.LRScheduler]:
+        return {
+            "network": self.network,
+            "average": self.average,
+            "optimiser": self.optimiser,
+            "schedule": self.schedule,
+        }
+
+    def resume(self) -> None:
+        """Continue from the checkpoint, if there is one of the same recipe."""
+        if not self.checkpoint.exists():
+            return
+        saved = _load_checkpoint(self.checkpoint, self.device)
+        if saved["recipe"] != asdict(self.recipe):
+            raise InputError(
+                f"{self.checkpoint} belongs to another recipe: {saved['recipe']}",
+                hint="give the same options as before, or another output folder",
+            )
+        for name, part in self._parts().items():
+            part.load_state_dict(saved[name])
+        self.epoch = saved["epoch"]
+
+    def save(self) -> None:
+        """Write the checkpoint whole."""
+        state = {name: part.state_dict() for name, part in self._parts().items()}
+        content = io.BytesIO()
+        torch.save({"recipe": asdict(self.recipe), "epoch": self.epoch, **state}, content)
+        write_whole(self.checkpoint, content.getbuffer())
+
+    def run_epoch(self, split: Split) -> float:
+        """One pass over the training images in an order that depends on seed and epoch only."""
+        self.network.train()
+        generator = torch.Generator().manual_seed(self.recipe.seed * 100_003 + self.epoch)
+        order = torch.randperm(len(split.labels), generator=generator).to(self.device)
+        total, steps = 0.0, len(split.labels) // self.recipe.batch
+        batches = order[: steps * self.recipe.batch].split(self.recipe.batch)
+        for indices in tqdm(batches, desc=f"epoch {self.epoch + 1}/{self.recipe.epochs}", leave=False, disable=None):
+            images = augment(normalise(split.images[indices]), self.recipe, generator)
+            total += self._step(images, split.labels[indices])
+        self.epoch += 1
+        return total / steps
+
+    def _step(self, images: Tensor, labels: Tensor) -> float:
+        with autocast(self.device, self.recipe.precision):
+            logits = self.network(images.contiguous(memory_format=torch.channels_last))
+        loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        self.schedule.step()
+        self.average.update_parameters(self.network)
+        return float(loss.detach())
+
+
+def stored_precision(folder: Path) -> str | None:
+    """The precision of the run that FOLDER holds, if it holds one."""
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return None
+    precision: str = _load_checkpoint(path, torch.device("cpu"))["recipe"]["precision"]
+    return precision
+
+
+def _load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
+    """What :meth:`Training.save` wrote; InputError for anything else."""
+    try:
+        saved: Any = torch.load(path, map_location=device, weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # of a file that is none of its own, torch.load raises anything
+        raise InputError(f"{path} is not a checkpoint", hint="remove it to begin anew") from error
+    members = {"recipe", "epoch", "network", "average", "optimiser", "schedule"}
+    if (
+        not isinstance(saved, dict)
+        or saved.keys() != members
+        or set(saved["recipe"]) != set(Recipe.__dataclass_fields__)
+    ):
+        raise InputError(f"{path} is not a checkpoint of this script", hint="remove it to begin anew")
+    return saved
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """The context in which a network is trained."""
+    return torch.autocast(device.type, getattr(torch, precision), enabled=precision != "float32")
+
+
+def fastest_precision(model: str, batch: int, device: torch.device) -> str:
+    """bfloat16 or float32, whichever trains a batch faster here; some processors only emulate bfloat16."""
+    seconds: dict[str, float] = {}
+    images = torch.randn(batch, 3, SIDE, SIDE, device=device)
+    for precision in PRECISIONS:
+        network = MODELS[model]().to(device)
+        taken = []
+        for _ in range(3):
+            begin = time.perf_counter()
+            with autocast(device, precision):
+                loss = network(images).float().square().mean()
+            loss.backward()
+            loss.item()
+            taken.append(time.perf_counter() - begin)
+        seconds[precision] = min(taken)
+    return min(seconds, key=seconds.__getitem__)
