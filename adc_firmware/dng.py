@@ -36,7 +36,8 @@ SUFFIX = ".dng"
 MAX_FILE_BYTES = 2**32 - 1  # classic TIFF
 _TIFF = b"II*\0"
 _PRIVATE = 8  # where DNGPrivateData begins
-_HEADER = _PRIVATE + len(DOMAIN) + 4
+HEAD_BYTES = _PRIVATE + len(DOMAIN)
+_HEADER = HEAD_BYTES + 4
 _ALIGNMENT = 64
 _CFA, _LINEAR_RAW = 32803, 34892
 _D65 = 21
@@ -98,6 +99,11 @@ def write(frame: PrivateFrame, path: Path | str) -> None:
     write_whole(Path(path), encode(frame), mode=PUBLIC_FILE)
 
 
+def is_private(head: bytes) -> bool:
+    """Whether a file that begins like this (HEAD_BYTES suffice) claims to be a private frame."""
+    return head.startswith(_TIFF) and head.startswith(DOMAIN, _PRIVATE)
+
+
 def _size(path: Path) -> int:
     try:
         status = path.stat()
@@ -110,7 +116,7 @@ def _size(path: Path) -> int:
 
 def _private_data(data: bytes) -> tuple[FrameHeader, bytes]:
     """Header and signature, neither verified."""
-    if not data.startswith(_TIFF) or not data.startswith(DOMAIN, _PRIVATE):
+    if not is_private(data):
         raise FrameError("this is not a private frame", hint="private frames are written by sensor-sim capture")
     if len(data) < _HEADER:
         raise FrameError("the private frame ends inside its header", hint="fetch the file again")

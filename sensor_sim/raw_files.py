@@ -11,6 +11,7 @@ import numpy as np
 import rawpy
 from numpy.typing import NDArray
 
+from adc_firmware.dng import HEAD_BYTES, is_private
 from keyvault.policy import Cfa
 from sensor_sim.errors import SceneError
 from sensor_sim.scene import NEUTRAL, DnScene
@@ -49,8 +50,12 @@ def read_raw(path: Path) -> DnScene:
         SceneError: it cannot be read, or is not a plain Bayer mosaic.
     """
     try:
-        with path.open("rb"):
-            pass
+        with path.open("rb") as file:
+            if is_private(file.read(HEAD_BYTES)):
+                raise SceneError(
+                    f"scene {path} is a private frame, not a photograph",
+                    hint="give the original scene; keyed-infer reveal shows a frame to its key holder",
+                )
         with rawpy.imread(str(path)) as raw:
             return _scene(raw, path)
     except OSError as error:

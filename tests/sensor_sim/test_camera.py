@@ -10,7 +10,7 @@ import pytest
 from camera_kit import ISSUER, device, enrol, open_sealed, plain, random_light, reveal, seal
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from adc_firmware import SampleRangeError
+from adc_firmware import SampleRangeError, write
 from keyvault.errors import (
     AuthenticationError,
     ExpiredGrantError,
@@ -23,7 +23,7 @@ from keyvault.errors import (
     WrongDeviceError,
 )
 from keyvault.policy import Cfa, FrameKeys, Policy, Protection, Unit
-from sensor_sim import Camera, CameraSettings, CameraStateError, DnScene, LightScene, Shot
+from sensor_sim import Camera, CameraSettings, CameraStateError, DnScene, LightScene, SceneError, Shot
 
 POLICY = Policy(32, 24)
 OTHER_VAULT = Ed25519PrivateKey.from_private_bytes(b"o" * 32)
@@ -232,6 +232,13 @@ def test_wrong_devices_are_refused(tmp_path: Path, home: Path) -> None:
     with pytest.raises(WrongDeviceError, match="neighbour"), Camera(key, device=device("neighbour", 2)):
         pass
     with pytest.raises(UnknownIssuerError), Camera(key, device=device("cam", 1, OTHER_VAULT)):
+        pass
+
+
+def test_a_private_frame_is_no_scene(key: Path, tmp_path: Path) -> None:
+    with Camera(key, device=device()) as camera:
+        write(camera.capture(), tmp_path / "frame.dng")
+    with pytest.raises(SceneError, match="is a private frame"), Camera(key, scene=tmp_path / "frame.dng"):
         pass
 
 
