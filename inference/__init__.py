@@ -15,16 +15,20 @@ if TYPE_CHECKING:
         DeviceUnavailableError,
         InputMismatchError,
         ModelError,
+        SavedNetworkError,
         UnknownModelError,
         UnsupportedOperatorError,
         WeightsError,
     )
     from inference.explanation import Explanation, explain
+    from inference.exporting import PortableNetwork, export, portable
     from inference.imaging import IspSettings, isp
     from inference.layout import KeyedTensor, Layout
     from inference.models import Preset, preset
     from inference.module import KeyedModule
+    from inference.onnx_export import export_onnx
     from inference.session import Session, ShuffledFrame, open_session
+    from inference.storage import load, save
     from inference.weights import load_weights, pretrained
 
 __all__ = [
@@ -37,7 +41,9 @@ __all__ = [
     "KeyedTensor",
     "Layout",
     "ModelError",
+    "PortableNetwork",
     "Preset",
+    "SavedNetworkError",
     "Session",
     "ShuffledFrame",
     "UnknownModelError",
@@ -45,11 +51,16 @@ __all__ = [
     "WeightsError",
     "compare",
     "explain",
+    "export",
+    "export_onnx",
     "isp",
+    "load",
     "load_weights",
     "open_session",
+    "portable",
     "preset",
     "pretrained",
+    "save",
     "secure",
 ]
 
@@ -64,7 +75,9 @@ _HOME = {
     "KeyedTensor": "inference.layout",
     "Layout": "inference.layout",
     "ModelError": _ERRORS,
+    "PortableNetwork": "inference.exporting",
     "Preset": "inference.models",
+    "SavedNetworkError": _ERRORS,
     "Session": "inference.session",
     "ShuffledFrame": "inference.session",
     "UnknownModelError": _ERRORS,
@@ -72,11 +85,16 @@ _HOME = {
     "WeightsError": _ERRORS,
     "compare": "inference.comparison",
     "explain": "inference.explanation",
+    "export": "inference.exporting",
+    "export_onnx": "inference.onnx_export",
     "isp": "inference.imaging",
+    "load": "inference.storage",
     "load_weights": "inference.weights",
     "open_session": "inference.session",
+    "portable": "inference.exporting",
     "preset": "inference.models",
     "pretrained": "inference.weights",
+    "save": "inference.storage",
     "secure": "inference.convert",
 }
 

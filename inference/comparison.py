@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
 from inference.convert import export_network
+from inference.edges import Factored, Law
 from inference.errors import ModelError
 from inference.graphs import exported_name, module_path
 from inference.layout import KeyedTensor
@@ -51,8 +53,9 @@ class Comparison:
     Attributes:
         rows: one a layer.
         tolerance: errors above it, and those that are no number, count as divergence.
-        inside: operators of the plain network whose results the keyed one never holds, because a
-            fused operator, or one that does nothing in evaluation, stands for them.
+        inside: operators of the plain network whose results the keyed one never holds in this form: a
+            fused operator stands for them, one that does nothing in evaluation is gone, or
+            windows of a map are kept as axes of their own.
     """
 
     rows: tuple[LayerError, ...]
@@ -129,26 +132,49 @@ def compare(model: nn.Module, net: KeyedModule, x: KeyedTensor, tolerance: float
     return Comparison(tuple(walk.rows), limit, tuple(walk.inside))
 
 
-def _keyed_activations(net: KeyedModule, x: KeyedTensor) -> Mapping[str, Tensor | KeyedTensor]:
-    """Values of the keyed network by the name of the exported operator whose result they are.
+def _keyed_activations(net: KeyedModule, x: KeyedTensor) -> Mapping[str, list[_Found]]:
+    """Values of the keyed network by the name of the exported operator that they come from, last ones first.
 
     Several nodes may come from one operator: what prepares its arguments, itself, copies of its
-    result in another order.  The last one holds the result.
+    result in another order or form.
     """
     names = {node.name: exported_name(node) for node in net.network.graph.nodes}
-    seen = ((names[intermediate.name], intermediate.value) for intermediate in net.intermediates(x))
-    return {name: value for name, value in seen if name is not None}
+    found: dict[str, list[_Found]] = {}
+    for seen in net.intermediates(x):
+        if (name := names[seen.name]) is not None:
+            found.setdefault(name, []).insert(0, _Found(seen.value, net.plan.laws[seen.name]))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A value of the keyed network and its law."""
+
+    value: Tensor | KeyedTensor
+    law: Law
+
+    def revealed(self, shape: torch.Size) -> Tensor:
+        """The value in true order, and in this shape if it was taken apart into factors."""
+        if not isinstance(self.value, KeyedTensor):
+            return self.value
+        revealed = self.value.reveal()
+        if not isinstance(self.law, Factored):
+            return revealed
+        sample = next(place for place, factor in enumerate(self.law.factors) if factor.batch)
+        in_place = revealed.movedim(0, sample)
+        return in_place.reshape(shape) if in_place.numel() == prod(shape) else in_place
 
 
 class _Walk(fx.Interpreter):
     """Runs the plain graph and compares each value when it is made, before anything can write into it."""
 
-    def __init__(self, module: fx.GraphModule, found: Mapping[str, Tensor | KeyedTensor]) -> None:
+    def __init__(self, module: fx.GraphModule, found: Mapping[str, list[_Found]]) -> None:
         super().__init__(module)
         self.found = found
         self.rows: list[LayerError] = []
         self.inside: list[str] = []
         self.met: set[str] = set()
+        self.results = set(module.graph.find_nodes(op="output")[0].all_input_nodes)
 
     def run_node(self, n: fx.Node) -> Any:
         """Compute a node and compare its value."""
@@ -160,14 +186,15 @@ class _Walk(fx.Interpreter):
         return result
 
     def _row(self, node: fx.Node, plain: Tensor) -> Iterator[LayerError]:
-        value = self.found.get(node.name)
-        if value is None:
+        found = self.found.get(node.name, [])
+        of_its_shape = (candidate for candidate in found if candidate.revealed(plain.shape).shape == plain.shape)
+        best = next(of_its_shape, found[0] if found and node in self.results else None)
+        if best is None:
             self.inside.append(node.name)
             return
-        keyed = isinstance(value, KeyedTensor)
-        found = value.reveal() if isinstance(value, KeyedTensor) else value
         operator = "input" if node.op == "placeholder" else str(node.target)
-        scale, error = _relative(found, plain)
+        scale, error = _relative(best.revealed(plain.shape), plain)
+        keyed = isinstance(best.value, KeyedTensor)
         yield LayerError(node.name, operator, module_path(node), tuple(plain.shape), keyed, scale, error)
 
 

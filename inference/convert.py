@@ -17,6 +17,7 @@ from inference.passes import (
     check_layouts,
     decompose,
     fold_batch_norm,
+    fold_constants,
     fuse_activations,
     fuse_sums,
     lower,
@@ -44,7 +45,8 @@ def secure(
         model: in evaluation mode; it is not changed, and the result shares nothing with it.
         example_input: a tensor (N, C, H, W), or a KeyedTensor, of the size, dtype and device that
             inputs will have; any batch size.
-        backend: "gather", or "reference" for the paper's deformable operators.
+        backend: "gather", "reference" for the paper's deformable operators, or "portable" for
+            operators that any runtime has.
         rekey_every: frames after which inner layouts are drawn anew.  A call never changes them
             midway: a larger batch shares one set.
         device: where the network is to run; where it is if None.
@@ -61,7 +63,7 @@ def secure(
         raise ModelError("the network, or a part of it, is in training mode", hint="call model.eval() first")
     values, axes = _example(example_input)
     if device is not None:
-        model, values = copy.deepcopy(model).to(_available(device)), values.to(device)
+        model, values = copy.deepcopy(model).to(available(device)), values.to(device)
     exported = export_network(model, values)
     network, plan = _convert(exported, axes, BACKENDS[backend]())
     return KeyedModule(network, plan, values, rekey_every)
@@ -74,7 +76,7 @@ def _convert(
     if not isinstance(module, fx.GraphModule):
         raise TypeError("torch.export returned no GraphModule")
     remember_names(module)
-    for clean in (remove_writes, remove_no_ops, decompose, fold_batch_norm):
+    for clean in (fold_constants, remove_writes, remove_no_ops, decompose, fold_batch_norm):
         module = check_layouts(clean(module))
     module = check_layouts(assign_layouts(module, axes))
     for fuse in (fuse_sums, fuse_activations):
@@ -94,8 +96,8 @@ def _example(example: Tensor | KeyedTensor) -> tuple[Tensor, tuple[int, ...]]:
     return example, MAP_AXES
 
 
-def _available(device: str | torch.device) -> torch.device:
-    """A device that this machine has."""
+def available(device: str | torch.device) -> torch.device:
+    """A device that this machine has.  Raises DeviceUnavailableError."""
     try:
         found = torch.device(device)
         torch.empty(0, device=found)

@@ -83,8 +83,10 @@ class Order:
             self.group, size, _unless_trivial(which, self.group.size), base * inner + after, self.scale * inner
         )
 
-    def same(self, other: Order) -> bool:
+    def same(self, other: AnyOrder) -> bool:
         """Whether both are one order, whatever the keys."""
+        if not isinstance(other, Order):
+            return False
         a, b = self.resolve(), other.resolve()
         if a.group is not b.group or a.size != b.size or a.scale != b.scale:
             return False
@@ -186,7 +188,7 @@ class Product:
         """The free groups whose tables it follows from."""
         return tuple(group for factor in self.factors if factor.order for group in factor.order.groups)
 
-    def same(self, other: Order | Product) -> bool:
+    def same(self, other: AnyOrder) -> bool:
         """Whether both are one order, whatever the keys."""
         if not isinstance(other, Product) or len(self.factors) != len(other.factors):
             return False

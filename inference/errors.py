@@ -65,5 +65,9 @@ class WeightsError(ModelError):
     """Weights cannot be read, or do not fit the network."""
 
 
+class SavedNetworkError(ModelError):
+    """A saved keyed network is incomplete, damaged, of a newer version, or none."""
+
+
 class InputMismatchError(ModelError):
     """A tensor or frame does not have the form that the network or the ISP was set up for."""

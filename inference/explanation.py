@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from math import prod
 from statistics import median
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, fx
 from torch._ops import OpOverload
 
-from inference.edges import Keyed
+from inference.edges import PLAIN, orders_of
 from inference.graphs import module_path
 from inference.layout import KeyedTensor, Layout
 from inference.module import KeyedModule
@@ -33,7 +34,7 @@ class KeyedLayer:
         operator: ``conv``, ``largest``, ``weighted`` or ``copy`` for those that read taps through a table,
             the ATen operator for those that run on stored values as they are.
         module: dotted path of the module that calls it; empty for the network itself.
-        group: name of the layout group in whose order the result is stored; empty if that is plain.
+        group: the layout group, or groups, in whose order the result is stored; empty if that is plain.
         positions: how many the result's order has; 0 if it is plain.
         taps: how many input positions each of them reads; 0 if no table is read.
         table_bytes: of its tables, and of weights whose order follows from keys.
@@ -131,18 +132,23 @@ def _layers(net: KeyedModule, inputs: Sequence[Any], times: Mapping[str, float])
     plan, nodes = net.plan, net.network.graph.nodes
     further = [node for node in nodes if node.op == "placeholder"][1:]
     made_of = dict(zip(further, zip(plan.ingredients, inputs, strict=True), strict=True))
-    owner = {name: group.name for group in plan.groups for name in group.operators}
+    owners: dict[str, list[str]] = {}
+    for group in plan.groups:
+        for name in group.operators:
+            owners.setdefault(name, []).append(group.name)
     for node in nodes:
-        law, read = plan.laws.get(node.name), [made_of[i] for i in node.all_input_nodes if i in made_of]
-        touched = isinstance(law, Keyed) or any(isinstance(plan.laws.get(i.name), Keyed) for i in node.all_input_nodes)
-        if node.op != "call_function" or not touched:
+        if node.op != "call_function" or node.target is torch.ops.aten.sym_size.int:
+            continue
+        orders = orders_of(plan.laws.get(node.name, PLAIN))
+        read = [made_of[i] for i in node.all_input_nodes if i in made_of]
+        if not orders and not any(orders_of(plan.laws.get(i.name, PLAIN)) for i in node.all_input_nodes):
             continue
         yield KeyedLayer(
             node.name,
             operator_name(node),
             module_path(node),
-            owner.get(node.name, ""),
-            law.order.size if isinstance(law, Keyed) else 0,
+            ", ".join(owners.get(node.name, [])),
+            prod(order.size for order in orders) if orders else 0,
             next((ingredient.window.taps.shape[1] for ingredient, _ in read if isinstance(ingredient, TapTable)), 0),
             _bytes([value for ingredient, value in read if ingredient.orders]),
             times.get(node.name),

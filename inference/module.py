@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
-from inference.edges import Group, Keyed, Law
+from inference.edges import Group
 from inference.errors import InputMismatchError
 from inference.graphs import module_path
 from inference.layout import KeyedTensor
-from inference.plan import Kitchen, LayoutGroup, Plan, layout_of
+from inference.plan import Kitchen, LayoutGroup, Plan, keyed_value
 from keyvault.expansion import uniform_table
 
 Draw = Callable[[int], Tensor]
@@ -102,7 +102,7 @@ class KeyedModule(nn.Module):
         with torch.no_grad():
             keys, inputs = self.prepare(x)
             results = self.network(x.values, *inputs)
-            wrapped = [_wrap(result, law, keys) for result, law in zip(results, self.plan.results, strict=True)]
+            wrapped = [keyed_value(result, law, keys) for result, law in zip(results, self.plan.results, strict=True)]
         return pytree.tree_unflatten(wrapped, self.plan.tree)
 
     def intermediates(self, x: KeyedTensor) -> Iterator[Intermediate]:
@@ -164,7 +164,7 @@ class KeyedModule(nn.Module):
             frames = x.values.shape[0]
             stale = self._seen and self._seen + frames > self.rekey_every
             keys = self._renew() if self._keys is None or stale else self._keys
-            weights = self._arranged()
+            weights = self.arranged()
             self._seen += frames
         kitchen = self._kitchen({**keys.tables, self.plan.frame_group: x.layout.table})
         inputs = []
@@ -180,7 +180,8 @@ class KeyedModule(nn.Module):
         self._seen = 0
         return self._keys
 
-    def _arranged(self) -> tuple[Any, ...]:
+    def arranged(self) -> tuple[Any, ...]:
+        """The lowered graph's inputs that follow from weights alone; others are None."""
         if self._weights is None:
             self._weights = self._make("weights", {})
         return self._weights
@@ -226,7 +227,7 @@ class _Observer(fx.Interpreter):
         result = super().run_node(n)
         law = self.plan.laws.get(n.name)
         if law is not None and n.op != "get_attr" and isinstance(result, Tensor):
-            self.seen.append(Intermediate(n.name, module_path(n), _wrap(result, law, self.keys)))
+            self.seen.append(Intermediate(n.name, module_path(n), keyed_value(result, law, self.keys)))
         return result
 
 
@@ -234,9 +235,3 @@ def _forget_weights(module: nn.Module, _: object) -> None:
     """After new weights were loaded, nothing that was made of the old ones may stay."""
     if isinstance(module, KeyedModule):
         module._forget()  # noqa: SLF001 - the same file
-
-
-def _wrap(result: Any, law: Law, keys: Mapping[Group, Tensor]) -> Any:
-    if not isinstance(law, Keyed):
-        return result
-    return KeyedTensor(result, layout_of(law, result.shape, keys))

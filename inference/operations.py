@@ -1,7 +1,7 @@
 """The keyed operators: what a planned graph holds besides untouched ATen operators.
 
 They are call_function nodes with one target, :func:`keyed`, and a description in
-``node.meta["operation"]``.  All but :class:`Columns` gather taps at key-given positions and
+``node.meta["operation"]``.  All but :class:`Arranged` gather taps at key-given positions and
 combine them; they differ in how.  Lowering turns them into calls of a backend.
 """
 
@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from torch import Tensor
 
-from inference.edges import Order
+from inference.edges import AnyOrder, Factor
 from inference.taps import Grid
 
 
@@ -33,8 +33,8 @@ class Window:
     grid: Grid
     axes: tuple[int, ...]
     extents: tuple[int, ...]
-    source: Order | None
-    target: Order | None
+    source: AnyOrder | None
+    target: AnyOrder | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,14 +75,18 @@ class Copy:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Columns:
-    """The columns of a linear layer's weight (O, n) brought into ``order``; argument: weight."""
+class Arranged:
+    """A parameter or buffer, expanded to ``shape``, whose flat index then has these ``factors``, in their orders.
 
-    order: Order
+    Argument: the parameter or buffer.
+    """
+
+    factors: tuple[Factor, ...]
+    shape: tuple[int, ...]
 
 
 Windowed = Conv | Largest | Weighted | Copy
-Operation = Windowed | Columns
+Operation = Windowed | Arranged
 
 
 def keyed(*arguments: Any) -> NoReturn:

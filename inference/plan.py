@@ -6,7 +6,7 @@ that follows from the tables of the layout groups, or a weight that is arranged 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any, Protocol
@@ -14,10 +14,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from inference.edges import Group, Keyed, Law, Order
+from inference.edges import AnyOrder, Factor, Factored, Group, Keyed, Law, Product, orders_of
+from inference.factors import blocks
 from inference.graphs import read_constant
 from inference.kernels import Backend
-from inference.layout import Layout
+from inference.layout import KeyedTensor, Layout
 from inference.operations import Window
 from inference.taps import stored_taps
 
@@ -44,7 +45,7 @@ class Ingredient(Protocol):
     """One more input of a lowered graph."""
 
     @property
-    def orders(self) -> tuple[Order, ...]:
+    def orders(self) -> tuple[AnyOrder, ...]:
         """The orders it depends on; if there are none, it depends on weights alone."""
 
     def make(self, kitchen: Kitchen) -> Any:
@@ -58,7 +59,7 @@ class TapTable:
     window: Window
 
     @property
-    def orders(self) -> tuple[Order, ...]:
+    def orders(self) -> tuple[AnyOrder, ...]:
         """Source and target."""
         return tuple(order for order in (self.window.source, self.window.target) if order is not None)
 
@@ -76,10 +77,10 @@ class StoredWeights:
     """Weights (P, T) of a window's taps, in the order of its output: (1, P, T)."""
 
     weights: Tensor
-    order: Order | None
+    order: AnyOrder | None
 
     @property
-    def orders(self) -> tuple[Order, ...]:
+    def orders(self) -> tuple[AnyOrder, ...]:
         """The output's."""
         return () if self.order is None else (self.order,)
 
@@ -93,22 +94,27 @@ class StoredWeights:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PermutedColumns:
-    """A linear layer's weight with its columns in the order of its input."""
+class ArrangedConstant:
+    """A parameter or buffer, expanded to ``shape``, in the orders of the factors of its flat index."""
 
     path: str
-    order: Order
+    factors: tuple[Factor, ...]
+    shape: tuple[int, ...]
 
     @property
-    def orders(self) -> tuple[Order, ...]:
-        """The input's."""
-        return (self.order,)
+    def orders(self) -> tuple[AnyOrder, ...]:
+        """Those of its factors."""
+        return tuple(factor.order for factor in self.factors if factor.order)
 
     def make(self, kitchen: Kitchen) -> Tensor:
-        """``out[:, k(j)] = weight[:, j]``."""
-        weight = read_constant(kitchen.network, self.path)
-        table = self.order.table(kitchen.keys).long()
-        return torch.empty_like(weight).index_copy_(1, table[0], weight)
+        """``out[..., k(j), ...] = constant[..., j, ...]`` for every shuffled factor."""
+        constant = read_constant(kitchen.network, self.path).expand(self.shape)
+        values = constant.reshape([factor.size for factor in self.factors])
+        for axis, factor in enumerate(self.factors):
+            if factor.order is not None:
+                table = factor.order.table(kitchen.keys).long()
+                values = torch.empty_like(values).index_copy_(axis, table[0], values)
+        return values.view(self.shape)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,7 +126,7 @@ class ArrangedWeight:
     transposed: bool = False
 
     @property
-    def orders(self) -> tuple[Order, ...]:
+    def orders(self) -> tuple[AnyOrder, ...]:
         """None: it does not depend on keys."""
         return ()
 
@@ -179,30 +185,48 @@ class Plan:
         """The groups whose tables are drawn."""
         members: dict[Group, list[str]] = {group: [] for group in self.drawn}
         for name, law in self.laws.items():
-            if isinstance(law, Keyed) and (group := law.order.resolve().group) in members:
-                members[group].append(name)
+            for group in dict.fromkeys(group for order in orders_of(law) for group in order.groups):
+                if group in members:
+                    members[group].append(name)
         return tuple(LayoutGroup(names[0], group.size, tuple(names)) for group, names in members.items())
 
     @property
     def drawn(self) -> tuple[Group, ...]:
         """The free groups of all laws, but the frame's, in the order of the graph."""
-        orders = [law.order for law in self.laws.values() if isinstance(law, Keyed)]
-        found = dict.fromkeys(order.resolve().group for order in orders)
+        found = dict.fromkeys(group for law in self.laws.values() for order in orders_of(law) for group in order.groups)
         return tuple(group for group in found if group is not self.frame_group)
 
     def kind(self, ingredient: Ingredient) -> str:
         """What an ingredient has to be made anew for: "frame", "keys", or "weights" alone."""
-        groups = {order.resolve().group for order in ingredient.orders}
+        groups = {group for order in ingredient.orders for group in order.groups}
         if self.frame_group in groups:
             return "frame"
         return "keys" if groups else "weights"
 
 
-def layout_of(law: Keyed, shape: Iterable[int], keys: Mapping[Group, Tensor]) -> Layout:
-    """The layout of a value with this law and shape, under these tables."""
-    sizes = tuple(shape)
-    extents = tuple(sizes[axis] for axis in law.axes)
-    table = law.order.table(keys)
-    if table.shape[1] != prod(extents):
-        raise ValueError(f"an order of {table.shape[1]} elements on a map of {extents}")
-    return Layout(table, law.axes, extents)
+def keyed_value(value: Tensor, law: Law, keys: Mapping[Group, Tensor]) -> Tensor | KeyedTensor:
+    """A value with the layout that its law gives it under these tables; a plain one as it is.
+
+    Where the axes of the value do not do, its factors are its axes, samples first.
+    """
+    if isinstance(law, Keyed):
+        extents = tuple(value.shape[axis] for axis in law.axes)
+        return KeyedTensor(value, Layout(law.order.table(keys), law.axes, extents))
+    if not isinstance(law, Factored):
+        return value
+    others = [factor for factor in law.factors if not factor.batch]
+    if law.factors[0].batch and value[0].numel() == prod(factor.size for factor in others):
+        return _own_axes(value, others, keys)
+    sizes = [-1 if factor.batch else factor.size for factor in law.factors]
+    sample = next(place for place, factor in enumerate(law.factors) if factor.batch)
+    return _own_axes(value.reshape(sizes).movedim(sample, 0), others, keys)
+
+
+def _own_axes(value: Tensor, factors: list[Factor], keys: Mapping[Group, Tensor]) -> KeyedTensor:
+    """A value (N, ...) with factors (...) with the layout of the axes from the first shuffled one to the last."""
+    found = blocks(factors, value.shape[1:])
+    shuffled = [place for place, block in enumerate(found) if not block.fixed]
+    held = found[shuffled[0] : shuffled[-1] + 1]
+    order = Product(tuple(factor for block in held for factor in block.factors))
+    axes = tuple(range(held[0].first + 1, held[-1].last + 1))
+    return KeyedTensor(value, Layout(order.table(keys), axes, tuple(value.shape[axis] for axis in axes)))

@@ -25,7 +25,6 @@ from keyvault.grant import Grant, OpenGrant
 from keyvault.hosts import load_host_key, load_issuer
 from keyvault.permutation import Permutation
 
-
 PathLike = str | os.PathLike[str]
 
 

@@ -79,7 +79,7 @@ class Agreement:
         return "\n".join(lines)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def evaluate(
     source: ImageSource, sides: BothSides, network: nn.Module, settings: IspSettings, **options: Any
 ) -> Agreement:
@@ -125,12 +125,14 @@ def _pair(source: ImageSource, sides: BothSides, number: int) -> tuple[Any, Any]
     return private, sides.plain(scene, number, private.header)
 
 
-def read_labels(path: Path, count: int) -> Tensor:
-    """Class numbers from a text file, one a line; InputError unless there are ``count``."""
+def read_labels(path: Path, count: int, classes: int) -> Tensor:
+    """Class numbers from a text file, one a line; InputError unless there are ``count``, of 0 .. classes - 1."""
     try:
         labels = [int(line) for line in path.read_text().split()]
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is no list of class numbers: {error}", hint="one number a line") from error
+    if not all(0 <= label < classes for label in labels):
+        raise InputError(f"{path} has labels outside 0 to {classes - 1}", hint="give the network's class numbers")
     if len(labels) != count:
         raise InputError(f"{path} has {len(labels)} labels for {count} images", hint="one number a line, by file name")
     return torch.tensor(labels)
@@ -142,12 +144,20 @@ def read_labels(path: Path, count: int) -> Tensor:
 @click.option("--model", required=True, help="As for keyed-infer run.")
 @click.option("--weights", type=click.Path(path_type=Path), help="[default: those that come with the model]")
 @click.option("--labels", type=click.Path(path_type=Path), help="Class number of each image, one a line.")
-@click.option("--demosaic", type=click.Choice([way.value for way in Demosaic]), help="Way to RGB.  [default: the model's]")
+@click.option(
+    "--demosaic", type=click.Choice([way.value for way in Demosaic]), help="Way to RGB.  [default: the model's]"
+)
 @click.option("--noise", type=click.Choice(["on", "off"]), default="off", show_default=True, help="Of the sensor.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many images.")
 @click.option("--batch", type=click.IntRange(1), default=8, show_default=True)
 @click.option("--backend", type=click.Choice(["gather", "reference"]), default="gather", show_default=True)
-@click.option("--seed", default=0, show_default=True, help="Of the noise and the substituted permutations.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Of the noise and the substituted permutations.",
+)
 def main(images: tuple[Path, ...], **options: Any) -> None:
     """Compare a classifier on private photographs, IMAGES or folders of them, with itself on plain ones."""
     chosen = inference.preset(options["model"])
@@ -155,7 +165,7 @@ def main(images: tuple[Path, ...], **options: Any) -> None:
         raise InputError(f"{chosen.name} is no classifier", hint="see evaluate_segmentation.py")
     network = inference.pretrained(chosen, options["weights"])
     source = open_images(images)
-    labels = read_labels(options["labels"], source.length) if options["labels"] else None
+    labels = read_labels(options["labels"], source.length, len(chosen.classes)) if options["labels"] else None
     settings = chosen.isp_settings(demosaic=options["demosaic"])
     camera = CameraSettings(noise=options["noise"] == "on", seed=options["seed"])
     further = {name: options[name] for name in ("limit", "batch", "backend", "seed")}

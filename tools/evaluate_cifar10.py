@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,12 @@ import cifar10
 import inference
 from accuracy import Accuracy
 from adc_firmware import decode
+from both_sides import substituted
 from inference.imaging import Gamma, IspSettings
 from inference.models import MODELS
-from inference.session import Session, ShuffledFrame
+from inference.session import Session
 from keyvault.console import Command
 from keyvault.errors import InputError
-from keyvault.permutation import Permutation
 from shards import Manifest, Sample, iter_shards, read_manifest
 
 QUAD_SAMPLING = "quad"
@@ -96,7 +96,7 @@ def evaluate(
             index = [sample.info["index"] for sample in samples]
             plain = _plain(network, images[index], settings)
             private = keyed(inference.isp(frames, settings=settings))
-            wrong = keyed(inference.isp([_substituted(frame, generator) for frame in frames], settings=settings))
+            wrong = keyed(inference.isp([substituted(frame, generator) for frame in frames], settings=settings))
             best, private_best = plain.argmax(1), private.argmax(1)
             hits = (best == labels, private_best == labels, wrong.argmax(1) == labels, private_best == best)
             counts += [int(hit.sum()) for hit in hits]
@@ -130,12 +130,6 @@ def _plain(network: nn.Module, images: NDArray[np.uint8], settings: IspSettings)
     if settings.mean and settings.std:
         x = (x - torch.tensor(settings.mean).view(1, 3, 1, 1)) / torch.tensor(settings.std).view(1, 3, 1, 1)
     return network(x)
-
-
-def _substituted(frame: ShuffledFrame, generator: np.random.Generator) -> ShuffledFrame:
-    shape = frame.permutation.shape
-    table = generator.permutation(len(frame.permutation)).astype(np.int32)
-    return replace(frame, permutation=Permutation(table, shape))
 
 
 @click.command(cls=Command, name="evaluate_cifar10", context_settings={"help_option_names": ["-h", "--help"]})

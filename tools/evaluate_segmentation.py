@@ -80,14 +80,19 @@ class Voc:
             ) from error
         if image.dtype != np.uint8 or mask.dtype != np.uint8 or mask.shape != image.shape[:2]:
             raise InputError(f"{path} is not a mask of its image: one class number a pixel", hint="check the data set")
+        if ((mask >= len(VOC_CLASSES)) & (mask != VOID)).any():
+            raise InputError(f"{path} has classes above {len(VOC_CLASSES) - 1}", hint="check the data set")
         return Example(name, image.astype(np.uint8, copy=False), mask)
 
 
 def open_voc(folder: Path) -> Voc:
     """Find images, masks and list of a folder; InputError if they are not there."""
-    for images, masks, names in LAYOUTS:
-        if (folder / names).is_file():
-            return Voc(folder / images, folder / masks, tuple((folder / names).read_text().split()))
+    for images, masks, listed in LAYOUTS:
+        if (folder / listed).is_file():
+            names = (folder / listed).read_text().split()
+            if not names:
+                raise InputError(f"{folder / listed} is empty", hint="one name a line")
+            return Voc(folder / images, folder / masks, tuple(names))
     known = " or ".join(layout[2] for layout in LAYOUTS)
     raise InputError(f"{folder} is no VOC folder", hint=f"it has a list of names, {known}")
 
@@ -157,7 +162,7 @@ class Evaluation:
         )
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def evaluate(voc: Voc, sides: BothSides, chosen: Preset, network: nn.Module, **options: Any) -> Evaluation:
     """Compare both networks on the images of a folder.
 
@@ -192,7 +197,8 @@ def _parts(names: tuple[str, ...], size: int) -> Iterator[tuple[str, ...]]:
 
 
 def _resized(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    return cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
+    """Scaled to (height, width), bilinearly with antialiasing."""
+    return np.array(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR))
 
 
 def _private(sides: BothSides, image: NDArray[np.uint8], name: str) -> Any:
@@ -216,7 +222,7 @@ def _revealed(scores: Tensor | KeyedTensor) -> Tensor:
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many images.")
 @click.option("--batch", type=click.IntRange(1), default=2, show_default=True)
 @click.option("--backend", type=click.Choice(["gather", "reference"]), default="gather", show_default=True)
-@click.option("--seed", default=0, show_default=True, help="Of the substituted permutations.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the substituted permutations.")
 def main(folder: Path, **options: Any) -> None:
     """Compare ESPNetv2 on private frames of FOLDER's images (VOC) with the plain network on the images."""
     voc = open_voc(folder)

@@ -152,5 +152,6 @@ def _buffer(elements: int, like: Tensor) -> Tensor:
     buffers: dict[str, Tensor] = _workspace.__dict__
     key = f"{like.device} {like.dtype}"
     if key not in buffers or buffers[key].numel() < elements:
-        buffers[key] = like.new_empty(elements)
+        with torch.inference_mode(False):  # or it could not be written to outside of that mode
+            buffers[key] = like.new_empty(elements)
     return buffers[key][:elements]

@@ -212,7 +212,7 @@ class _GatedProjection(nn.Module):
 
 
 class EspNetV2(nn.Module):
-    """Segmentation network for (N, 3, H, W) images, H and W multiples of 16; gives (N, classes, H, W) scores."""
+    """Segmentation network: images (N, 3, H, W) to scores (N, classes, H, W)."""
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()

@@ -7,6 +7,7 @@ Every pass takes and returns a GraphModule, and what it returned is verified by
 from inference.passes.assign import assign_layouts
 from inference.passes.check import LayoutCheckError, check_layouts
 from inference.passes.cleanup import remove_no_ops, remove_writes
+from inference.passes.constants import fold_constants
 from inference.passes.decompose import decompose
 from inference.passes.fold import fold_batch_norm
 from inference.passes.fuse import fuse_activations, fuse_sums
@@ -18,6 +19,7 @@ __all__ = [
     "check_layouts",
     "decompose",
     "fold_batch_norm",
+    "fold_constants",
     "fuse_activations",
     "fuse_sums",
     "lower",

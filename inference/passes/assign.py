@@ -47,9 +47,7 @@ class _Planner:
         """Add what computes ``node`` to the planned graph."""
         if node.op == "placeholder":
             self.planned[node] = self._enter(node)
-        elif node.op == "call_function" and any(
-            isinstance(law_of(self.planned[i]), Keyed) for i in node.all_input_nodes
-        ):
+        elif node.op == "call_function" and any(law_of(self.planned[i]) is not PLAIN for i in node.all_input_nodes):
             self.planned[node] = self._by_rule(node)
         else:
             self.planned[node] = self._copy(node, PLAIN)
@@ -76,7 +74,9 @@ class _Planner:
 
     def _pretend(self, node: fx.Node) -> fx.Node:
         """Stands for a refused operator, so that the others behind it are looked at too."""
-        law = next(law for i in node.all_input_nodes if isinstance(law := law_of(self.planned[i]), Keyed))
+        law = next((law for i in node.all_input_nodes if isinstance(law := law_of(self.planned[i]), Keyed)), None)
+        if law is None:
+            return self._copy(node, PLAIN)
         try:
             positions = prod(extents_of(node, law.axes)) if is_tensor(node) else 0
         except (IndexError, Unsupported):

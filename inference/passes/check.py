@@ -7,16 +7,22 @@ from math import prod
 import torch
 from torch import fx
 
-from inference.edges import Keyed, Law, Order, Plain
+from inference.edges import AnyOrder, Factored, Keyed, Plain, join, orders_of
+from inference.factors import blocks
 from inference.graphs import arguments
-from inference.operations import Columns, Conv, Operation, Window, keyed
-from inference.rules.call import extents_of, law_of, shape_of
+from inference.operations import Arranged, Conv, Operation, Window, keyed
+from inference.rules.call import extents_of, factored, law_of, shape_of, sizes_of
 
 aten = torch.ops.aten
 #: Operators that run as they are and make a plain result of keyed values.
 COLLAPSING = frozenset(
     {
         aten.adaptive_avg_pool2d.default,
+        aten.argmax.default,
+        aten.bmm.default,
+        aten.einsum.default,
+        aten.linalg_vector_norm.default,
+        aten.matmul.default,
         aten.amax.default,
         aten.amin.default,
         aten.linear.default,
@@ -68,19 +74,28 @@ def _check_law(node: fx.Node) -> None:
         _expect(law.axes[-1] < len(shape_of(node)), node, f"axes {law.axes} are not all there")
         sizes = extents_of(node, law.axes)
         _expect(prod(sizes) == law.order.size, node, f"an order of {law.order.size} elements on a map of {sizes}")
+    elif isinstance(law, Factored):
+        sizes, factors = tuple(sizes_of(node)), tuple(factor.size for factor in law.factors)
+        _expect(prod(sizes) == prod(factors), node, f"factors {factors} of a value of {sizes}")
+        _expect(sum(factor.batch for factor in law.factors) == 1, node, "has no batch, or more than one")
+        fits = all(factor.order is None or factor.order.size == factor.size for factor in law.factors)
+        _expect(fits, node, "an order does not fit its factor")
 
 
 def _check_keyed(node: fx.Node, operation: Operation) -> None:
     source = arguments(node)[0]
-    if isinstance(operation, Columns):
-        _expect(shape_of(node)[-1] == operation.order.size, node, "the order does not fit the columns")
+    if isinstance(operation, Arranged):
+        fits = prod(factor.size for factor in operation.factors) == prod(operation.shape)
+        _expect(fits, node, "the factors do not fit the constant")
         return
     window = operation.window
-    _expect(_agrees(law_of(source), window.source), node, "the window reads another order than its input has")
-    _expect(_agrees(law_of(node), window.target), node, "the window writes another order than its result has")
+    first, last = window.axes[0], window.axes[-1] + 1
+    end = first + len(window.extents)
+    _expect(_agrees(source, first, last, window.source), node, "the window reads another order than its input has")
+    _expect(_agrees(node, first, end, window.target), node, "the window writes another order than its result has")
     _check_taps(node, source, window)
     if isinstance(operation, Conv) and (residual := arguments(node)[3]) is not None:
-        _expect(_agrees(law_of(residual), window.target), node, "what is added lies in another order")
+        _expect(_agrees(residual, first, end, window.target), node, "what is added lies in another order")
         _expect(shape_of(residual) == shape_of(node), node, "what is added has another shape")
 
 
@@ -94,19 +109,24 @@ def _check_taps(node: fx.Node, source: fx.Node, window: Window) -> None:
 
 
 def _check_untouched(node: fx.Node) -> None:
-    laws = [law for law in map(law_of, node.all_input_nodes) if isinstance(law, Keyed)]
+    laws = [law for law in map(law_of, node.all_input_nodes) if not isinstance(law, Plain)]
     own = law_of(node)
     if isinstance(own, Plain):
         _expect(not laws or node.target in COLLAPSING, node, "makes a plain result of shuffled values")
         return
-    groups = {law.order.resolve().group for law in (*laws, own)}
     _expect(bool(laws), node, "makes a shuffled result of plain values")
-    _expect(len(groups) == 1, node, "mixes layout groups")
+    if all(isinstance(law, Keyed) for law in (*laws, own)):
+        groups = {group for law in (*laws, own) for order in orders_of(law) for group in order.groups}
+        _expect(len(groups) == 1, node, "mixes layout groups")
     if len(laws) > 1:
-        _expect(all(law.order.same(own.order) for law in laws), node, "mixes orders")
+        known = [order for law in laws for order in orders_of(law)]
+        _expect(all(any(o.same(k) for k in known) for o in orders_of(own)), node, "mixes orders")
 
 
-def _agrees(law: Law, order: Order | None) -> bool:
-    if isinstance(law, Plain) or order is None:
-        return isinstance(law, Plain) and order is None
-    return law.order.same(order)
+def _agrees(node: fx.Node, first: int, last: int, order: AnyOrder | None) -> bool:
+    """Whether a node's axes from ``first`` to ``last - 1``, and no others of them, are in this order."""
+    held = [block for block in blocks(factored(node), sizes_of(node)) if first <= block.first < last]
+    if isinstance(law_of(node), Plain) or order is None:
+        return isinstance(law_of(node), Plain) and order is None
+    found = join([factor for block in held for factor in block.factors])
+    return found is not None and held[-1].last == last and found.same(order)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, fx
 from torch._ops import OpOverload
 
-from inference.graphs import origin
+from inference.graphs import arguments, origin
 
 aten = torch.ops.aten
 
@@ -34,12 +34,12 @@ class Pen:
         given = dict(zip((p.name for p in parameters), self.node.args, strict=False)) | self.node.kwargs
         return {p.name: given.get(p.name, p.default_value) for p in parameters}[name]
 
-    def write(self, target: OpOverload, *arguments: Any) -> fx.Node:
+    def write(self, target: OpOverload, *inputs: Any) -> fx.Node:
         """One operator."""
         graph = self.node.graph
         with graph.inserting_before(self.node):
-            written = graph.call_function(target, arguments)
-        value = target(*fx.map_arg(arguments, lambda argument: argument.meta["val"]))
+            written = graph.call_function(target, inputs)
+        value = target(*fx.map_arg(inputs, lambda argument: argument.meta["val"]))
         written.meta.update(origin(self.node), val=value)
         return written
 
@@ -76,7 +76,7 @@ def _replace(node: fx.Node, results: Results) -> None:
     else:
         for user in list(node.users):
             if user.target is operator.getitem:
-                user.replace_all_uses_with(results[user.args[1]])
+                user.replace_all_uses_with(results[arguments(user)[1]])
                 node.graph.erase_node(user)
     if not node.users:
         node.graph.erase_node(node)
@@ -89,17 +89,24 @@ def parts(pen: Pen) -> list[fx.Node]:
     values: list[Tensor] = pen.node.meta["val"]
     ends = itertools.accumulate(int(value.shape[axis]) for value in values)
     sizes = [int(value.shape[axis]) for value in values]
-    return [
-        pen.write(aten.slice.Tensor, source, axis, end - size, end) for size, end in zip(sizes, ends, strict=True)
-    ]
+    return [pen.write(aten.slice.Tensor, source, axis, end - size, end) for size, end in zip(sizes, ends, strict=True)]
+
+
+@decomposition(aten.expand_as.default)
+def expand_as(pen: Pen) -> fx.Node:
+    """An expansion of the axes that have one element."""
+    source, shape = pen["self"], pen.node.meta["val"].shape
+    own = source.meta["val"].shape
+    missing = len(shape) - len(own)
+    kept = [axis >= missing and own[axis - missing] == shape[axis] for axis in range(len(shape))]
+    sizes = [-1 if kept[axis] else int(shape[axis]) for axis in range(len(shape))]
+    return pen.write(aten.expand.default, source, sizes)
 
 
 @decomposition(aten.unbind.int)
 def layers(pen: Pen) -> list[fx.Node]:
     """Selections."""
-    return [
-        pen.write(aten.select.int, pen["self"], pen["dim"], index) for index in range(len(pen.node.meta["val"]))
-    ]
+    return [pen.write(aten.select.int, pen["self"], pen["dim"], index) for index in range(len(pen.node.meta["val"]))]
 
 
 @decomposition(aten.stack.default)
@@ -114,15 +121,6 @@ def channel_shuffle(pen: Pen) -> fx.Node:
     """Groups and channels of each exchanged."""
     grouped = pen.write(aten.unflatten.int, pen["self"], 1, [pen["groups"], -1])
     return pen.write(aten.flatten.using_ints, pen.write(aten.transpose.int, grouped, 1, 2), 1, 2)
-
-
-@decomposition(aten.pixel_shuffle.default)
-def pixel_shuffle(pen: Pen) -> fx.Node:
-    """Channels that become rows and columns."""
-    factor = pen["upscale_factor"]
-    split = pen.write(aten.unflatten.int, pen["self"], 1, [-1, factor, factor])
-    mixed = pen.write(aten.permute.default, split, [0, 1, 4, 2, 5, 3])
-    return pen.write(aten.flatten.using_ints, pen.write(aten.flatten.using_ints, mixed, 4, 5), 2, 3)
 
 
 @decomposition(aten.pixel_unshuffle.default)

@@ -11,8 +11,8 @@ from inference.edges import Keyed
 from inference.graphs import arguments
 from inference.kernels import Backend
 from inference.kernels.steps import Steps
-from inference.operations import Columns, Conv, Copy, Largest, Weighted, Windowed, keyed
-from inference.plan import ArrangedWeight, Ingredient, PermutedColumns, Plan, StoredWeights, TapTable
+from inference.operations import Arranged, Conv, Copy, Largest, Weighted, Windowed, keyed
+from inference.plan import ArrangedConstant, ArrangedWeight, Ingredient, Plan, StoredWeights, TapTable
 from inference.rules.call import fixed_size, law_of, shape_of
 
 
@@ -52,9 +52,9 @@ class _Lowering:
 
     def _replace(self, node: fx.Node) -> None:
         operation = node.meta["operation"]
-        if isinstance(operation, Columns):
-            permuted = PermutedColumns(str(arguments(node)[0].target), operation.order)
-            node.replace_all_uses_with(self._input(f"{node.name}_columns", permuted))
+        if isinstance(operation, Arranged):
+            constant = ArrangedConstant(str(arguments(node)[0].target), operation.factors, operation.shape)
+            node.replace_all_uses_with(self._input(f"{node.name}_arranged", constant))
         else:
             with self.graph.inserting_before(node):
                 step = self.graph.create_node("call_function", *self._step(node, operation))

@@ -7,6 +7,7 @@ Operators whose inputs are all plain need no rule: they run as they are.
 
 from inference.rules import (  # noqa: F401 - they fill the table
     channels,
+    contractions,
     linear,
     movement,
     pointwise,

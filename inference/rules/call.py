@@ -11,14 +11,13 @@ import torch
 from torch import Tensor, fx
 from torch._ops import OpOverload
 
-from inference.edges import PLAIN, Group, Keyed, Law, Order, Plain, unify
+from inference.edges import PLAIN, Factor, Factored, Group, Keyed, Law, Order, Plain
+from inference.factors import PROBE_BATCH, factors_of, law_of_factors
 from inference.graphs import origin
 from inference.operations import Copy, Operation, Window, keyed
 from inference.taps import Grid
 
 aten = torch.ops.aten
-#: Batch size that stands for the symbolic one where an operator is run on an index tensor.
-PROBE_BATCH = 2
 
 
 class Unsupported(Exception):  # noqa: N818 - a signal to the planner, which raises UnsupportedOperatorError
@@ -69,11 +68,24 @@ class Call:
     def keyed_source(self) -> Keyed:
         """The law of the first tensor; the others must be plain."""
         law = law_of(self.source)
-        if any(isinstance(law_of(node), Keyed) for node in self.tensors[1:]):
+        if any(law_of(node) is not PLAIN for node in self.tensors[1:]):
             raise Unsupported("an argument other than the first is shuffled")
+        if isinstance(law, Factored):
+            raise Unsupported("several axes are shuffled, or the batch axis is not the first")
         if not isinstance(law, Keyed):
             raise Unsupported("an argument is shuffled, the input is not")
         return law
+
+    @property
+    def factors(self) -> tuple[Factor, ...]:
+        """The factors of the first tensor; the others must be plain."""
+        if any(law_of(node) is not PLAIN for node in self.tensors[1:]):
+            raise Unsupported("an argument other than the first is shuffled")
+        return factored(self.source)
+
+    def keep_factors(self, factors: Sequence[Factor], /, **changed: Any) -> fx.Node:
+        """The operator itself, run on stored values; its result has these factors."""
+        return self.keep(law_of_factors(factors, sizes_of(self.node)), **changed)
 
     def axis(self, name: str) -> int:
         """An axis argument, counted from the front of the source."""
@@ -98,16 +110,6 @@ class Call:
         shape = [-1 if (known := fixed_size(size)) is None else known for size in value.shape]
         return self.emit(aten.reshape.default, ((node, shape), {}), law, value)
 
-    def expand(self, node: fx.Node, axes: tuple[int, ...]) -> fx.Node:
-        """A plain node with the result's rank, spread out along ``axes``."""
-        value, shape = node.meta["val"], list(self.shape)
-        missing = len(shape) - value.dim()
-        if missing:
-            value = value.view(*[1] * missing, *value.shape)
-            node = self.reshape(node, PLAIN, value)
-        sizes = [shape[axis] if axis in axes else -1 for axis in range(len(shape))]
-        return self.emit(aten.expand.default, ((node, sizes), {}), PLAIN, value.expand(sizes))
-
     def open(self, window: Window) -> tuple[Window, Law]:
         """The window with a new group as its target, and the law of what it writes."""
         positions = window.taps.shape[0]
@@ -116,15 +118,6 @@ class Call:
         order = Order.of(Group(positions, self.node.name))
         first = window.axes[0]
         return replace(window, target=order), Keyed(order, tuple(range(first, first + len(window.extents))))
-
-    def agree(self, node: fx.Node, order: Order, axes: tuple[int, ...]) -> fx.Node:
-        """A node with the same values in ``order`` along ``axes``: itself if the orders can be unified."""
-        law = law_of(node)
-        if isinstance(law, Keyed) and law.axes == axes and unify(order, law.order):
-            return node
-        if isinstance(law, Keyed) and (law.axes != axes or law.order.size != order.size):
-            raise Unsupported("two inputs are shuffled along different axes")
-        return relayout(self.graph, node, order, axes)
 
     def run(self, stand_in: Tensor) -> Tensor:
         """The operator run on ``stand_in`` (batch of PROBE_BATCH) in place of its source."""
@@ -176,7 +169,7 @@ def plane(size: Sequence[int], out: Sequence[int], taps: int) -> Grid:
 def law_of(node: fx.Node) -> Law:
     """The law of an edge of a planned graph."""
     law = node.meta["law"]
-    if not isinstance(law, Plain | Keyed):
+    if not isinstance(law, Plain | Keyed | Factored):
         raise TypeError(f"{node.name} has no law")
     return law
 
@@ -201,6 +194,16 @@ def extents_of(node: fx.Node, axes: Sequence[int]) -> tuple[int, ...]:
             raise Unsupported("the size of the map is not fixed")
         sizes.append(size)
     return tuple(sizes)
+
+
+def sizes_of(node: fx.Node) -> list[int]:
+    """All sizes of a node's value for PROBE_BATCH samples."""
+    return [_probe_size(size) for size in shape_of(node)]
+
+
+def factored(node: fx.Node) -> tuple[Factor, ...]:
+    """The factors of a node's value."""
+    return factors_of(law_of(node), sizes_of(node))
 
 
 def fixed_size(size: int | torch.SymInt) -> int | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import fx
 
-from inference.rules.call import Call, Unsupported, shape_of
+from inference.factors import blocks
+from inference.rules.call import Call, Unsupported, law_of, shape_of, sizes_of
 from inference.rules.table import rule
 
 aten = torch.ops.aten
@@ -41,16 +42,18 @@ def prelu(call: Call) -> fx.Node:
 @rule(aten.layer_norm.default)
 def layer_norm(call: Call) -> fx.Node:
     """Normalises along the last axes."""
-    law = call.keyed_source()
-    if law.axes[-1] >= len(shape_of(call.source)) - len(call["normalized_shape"]):
+    found = blocks(call.factors, sizes_of(call.source))
+    first = len(shape_of(call.source)) - len(call["normalized_shape"])
+    if not all(block.fixed for block in found if block.last > first):
         raise Unsupported("normalises along a shuffled axis")
-    return call.keep(law)
+    return call.keep(law_of(call.source))
 
 
 @rule(aten.softmax.int, aten.log_softmax.int)
 def softmax(call: Call) -> fx.Node:
     """Normalises along one axis; its order does not matter if it is shuffled by itself."""
-    law = call.keyed_source()
-    if call.axis("dim") in law.axes and law.axes != (call.axis("dim"),):
+    axis = call.axis("dim")
+    block = next(b for b in blocks(call.factors, sizes_of(call.source)) if b.first <= axis < b.last)
+    if block.last - block.first > 1 or any(factor.batch for factor in block.factors):
         raise Unsupported("normalises along one of several axes that are shuffled together")
-    return call.keep(law)
+    return call.keep(law_of(call.source))

@@ -14,10 +14,13 @@ from math import prod
 import torch
 from torch import Tensor, fx
 
-from inference.edges import Keyed, Order
+from inference.edges import Factor, Keyed, Order, orders_of
+from inference.factors import BATCH, PROBE_BATCH, carried, law_of_factors
 from inference.operations import Copy, Window
-from inference.rules.call import PROBE_BATCH, Call, Unsupported, extents_of, plane, shape_of
+from inference.rules.align import reshaped
+from inference.rules.call import Call, Unsupported, extents_of, factored, law_of, plane, shape_of, sizes_of
 from inference.rules.table import rule
+from inference.rules.windowing import join_windows, split_axes, split_beside_samples
 from inference.taps import PADDING
 
 aten = torch.ops.aten
@@ -44,6 +47,7 @@ class _Moved:
 
 
 @rule(
+    aten.expand.default,
     aten.flatten.using_ints,
     aten.flip.default,
     aten.permute.default,
@@ -58,27 +62,70 @@ class _Moved:
     aten.unsqueeze.default,
 )
 def movement(call: Call) -> fx.Node:
-    """Any operator that only moves elements of one tensor, within each sample."""
-    law = call.keyed_source()
-    moved = _trace(call)
-    axes, order = _together(moved, [axis - 1 for axis in law.axes], law.order)
-    others = [axis for axis in range(len(moved.sizes)) if axis not in axes]
-    placed = _span(moved.along(axes), moved.joint(axes).shape)
-    went = _read(moved.joint(axes), placed)
-    if torch.equal(went, torch.arange(order.size)):
-        return call.keep(Keyed(order, tuple(axis + 1 for axis in placed)))
-    if axes != [axis - 1 for axis in law.axes] or not _untouched(moved, others, placed, law.axes[0] - 1):
-        raise Unsupported("moves positions and something else at once")
-    return _rearranged(call, law, went, placed)
-
-
-def _trace(call: Call) -> _Moved:
-    sizes = extents_of(call.source, range(1, len(shape_of(call.source))))
-    index = torch.arange(PROBE_BATCH * prod(sizes)).view(PROBE_BATCH, *sizes)
-    result = call.run(index)
-    if result.shape[:1] != (PROBE_BATCH,) or not torch.equal(result[1], result[0] + prod(sizes)):
+    """Runs as it is, derives the order, or copies with one tap a position."""
+    sizes = sizes_of(call.source)
+    index = call.run(torch.arange(prod(sizes)).view(sizes))
+    found = carried(call.factors, index)
+    if found is not None:
+        return split_beside_samples(call, call.keep_factors(found))
+    source, law = call.source, law_of(call.source)
+    if not isinstance(law, Keyed):
+        source = join_windows(call, source)
+        law = law_of(source)
+    elif _comes_apart(source, law, index):
+        source = split_axes(call, source, law)
+        return call.keep_factors(carried(factored(source), index) or (), self=source)
+    if not isinstance(law, Keyed) or index.shape[:1] != (PROBE_BATCH,):
         raise Unsupported("moves positions between samples")
-    return _Moved(torch.unravel_index(result[0], sizes), sizes)
+    return _moved_positions(call, source, law, index)
+
+
+def _comes_apart(source: fx.Node, law: Keyed, index: Tensor) -> bool:
+    """Whether a movement puts other axes between shuffled ones, each of which stays whole."""
+    sizes = sizes_of(source)
+    axes = [Factor(size, law.order if axis in law.axes else None, axis == 0) for axis, size in enumerate(sizes)]
+    found = carried(axes, index)
+    if found is None:
+        return False
+    places = [place for place, factor in enumerate(found) if factor.order]
+    return places != list(range(places[0], places[-1] + 1))
+
+
+def _moved_positions(call: Call, source: fx.Node, law: Keyed, index: Tensor) -> fx.Node:
+    sizes = extents_of(source, range(1, len(shape_of(source))))
+    if not torch.equal(index[1], index[0] + prod(sizes)):
+        raise Unsupported("moves positions between samples")
+    moved = _Moved(torch.unravel_index(index[0], sizes), sizes)
+    axes, order = _together(moved, [axis - 1 for axis in law.axes], law.order)
+    others = [axis for axis in range(len(sizes)) if axis not in axes]
+    placed = _span(moved.along(axes), moved.joint(axes).shape)
+    lifted = Keyed(order, tuple(axis + 1 for axis in axes))
+    in_front = _in_front(moved, others, placed)
+    if placed and in_front != prod(sizes[: axes[0]]):
+        source, lifted = _turned(call, source, lifted, in_front)
+    went = _read(moved.joint(axes), placed)
+    if went.numel() == order.size and went.unique().numel() == went.numel():
+        arranged = Keyed(order.reindex(went), tuple(axis + 1 for axis in placed))
+        return call.reshape(source, arranged, call.node.meta["val"])
+    return copied(call, source, went.to(torch.int32)[:, None], lifted)
+
+
+def _turned(call: Call, source: fx.Node, law: Keyed, in_front: int) -> tuple[fx.Node, Keyed]:
+    """The source, with positions in the order of ``law``, with ``in_front`` elements of other axes in front of them."""
+    sizes = sizes_of(source)
+    before, after = prod(sizes[1 : law.axes[0]]), prod(sizes[law.axes[-1] + 1 :])
+    low, high = sorted((before, in_front))
+    if high % low or before * after % high:
+        raise Unsupported("moves positions and something else at once")
+    pair = [Factor(high // low), Factor(law.order.size, law.order)]
+    old, new = (pair, pair[::-1]) if before > in_front else (pair[::-1], pair)
+    ends = [BATCH, Factor(low)], [Factor(before * after // high)]
+    split = reshaped(call, source, [*ends[0], *old, *ends[1]], [-1, low, old[0].size, old[1].size, ends[1][0].size])
+    factors, value = [*ends[0], *new, *ends[1]], split.meta["val"].transpose(2, 3)
+    turned_law = law_of_factors(factors, [factor.size for factor in factors])
+    turned = call.emit(aten.transpose.int, ((split, 2, 3), {}), turned_law, value)
+    joined = reshaped(call, turned, factors, [-1, in_front, law.order.size, before * after // in_front])
+    return joined, Keyed(law.order, (2,))
 
 
 def _together(moved: _Moved, axes: list[int], order: Order) -> tuple[list[int], Order]:
@@ -86,10 +133,12 @@ def _together(moved: _Moved, axes: list[int], order: Order) -> tuple[list[int], 
     first, last = axes[0], axes[-1]
     while True:
         others = [axis for axis in range(len(moved.sizes)) if axis not in axes]
-        mixed = moved.along(axes) & moved.along(others)
+        varying = moved.along(axes)
+        mixed = {axis for axis in moved.along(others) if varying and min(varying) <= axis <= max(varying)}
         if not mixed:
             break
-        axes = sorted({*axes, *(axis for axis in others if moved.along([axis]) & mixed)})
+        joined = {*axes, *(axis for axis in others if moved.along([axis]) & mixed)}
+        axes = list(range(min(joined), max(joined) + 1))
     outer = prod(moved.sizes[axis] for axis in axes if axis < first)
     inner = prod(moved.sizes[axis] for axis in axes if axis > last)
     return axes, order.lift(outer, inner)
@@ -113,33 +162,50 @@ def _read(index: Tensor, axes: tuple[int, ...]) -> Tensor:
     return index.flatten()
 
 
-def _untouched(moved: _Moved, others: list[int], placed: tuple[int, ...], before: int) -> bool:
-    """Whether the other axes still lie around the positions as they did, ``before`` of them in front."""
+def _in_front(moved: _Moved, others: list[int], placed: tuple[int, ...]) -> int:
+    """How many elements of the other axes the result has in front of the positions; they lie as they did."""
     shape = moved.joint(others).shape
     rest = [axis for axis in range(len(shape)) if axis not in placed]
-    sizes = [moved.sizes[axis] for axis in others]
-    same = torch.equal(_read(moved.joint(others), tuple(rest)), torch.arange(prod(sizes)))
-    in_front = prod(shape[axis] for axis in rest if not placed or axis < placed[0])
-    return same and (not placed or in_front == prod(sizes[:before]))
+    if not torch.equal(_read(moved.joint(others), tuple(rest)), torch.arange(prod(moved.sizes[a] for a in others))):
+        raise Unsupported("moves positions and something else at once")
+    return prod(shape[axis] for axis in rest if placed and axis < placed[0])
 
 
-def _rearranged(call: Call, law: Keyed, went: Tensor, placed: tuple[int, ...]) -> fx.Node:
-    axes = tuple(axis + 1 for axis in placed)
-    if went.numel() == law.order.size and went.unique().numel() == went.numel():
-        return call.reshape(call.source, Keyed(law.order.reindex(went), axes), call.node.meta["val"])
-    return copied(call, went.to(torch.int32)[:, None], law, extents_of(call.node, axes))
-
-
-def copied(call: Call, taps: Tensor, law: Keyed, extents: tuple[int, ...], fill: float = 0.0) -> fx.Node:
+def copied(call: Call, source: fx.Node, taps: Tensor, law: Keyed, fill: float = 0.0) -> fx.Node:
     """A copy with one tap a position, in place of the axes of ``law``, in a new order."""
-    grid = plane(extents_of(call.source, law.axes), extents or (1,), 1)
-    window, opened = call.open(Window(taps, grid, law.axes, extents, law.order, None))
-    return call.operate(Copy(window, fill), (call.source,), opened)
+    sizes, first, last = sizes_of(source), law.axes[0], law.axes[-1] + 1
+    count = taps.shape[0]
+    shape = [source.meta["val"].shape[0], *sizes[1:first], count, *sizes[last:]]
+    grid = plane(extents_of(source, law.axes), (count,), 1)
+    window, opened = call.open(Window(taps, grid, law.axes, (count,), law.order, None))
+    copy = call.operate(Copy(window, fill), (source,), opened)
+    copy.meta["val"] = source.meta["val"].new_empty(shape)
+    factors = [
+        BATCH,
+        *map(Factor, sizes[1:first]),
+        Factor(count, orders_of(opened)[0] if orders_of(opened) else None),
+        *map(Factor, sizes[last:]),
+    ]
+    return reshaped(call, copy, factors, list(call.node.meta["val"].shape))
+
+
+@rule(aten.pixel_shuffle.default)
+def pixel_shuffle(call: Call) -> fx.Node:
+    """Channels become rows and columns: the order is derived, nothing moves."""
+    law, factor = call.keyed_source(), call["upscale_factor"]
+    if len(shape_of(call.source)) != 4 or law.axes != (2, 3):
+        raise Unsupported("something other than the positions of the map is shuffled")
+    height, width = extents_of(call.source, (2, 3))
+    element = torch.arange(factor * factor * height * width).view(factor, factor, height, width)
+    order = law.order.lift(factor * factor, 1).reindex(element.permute(2, 0, 3, 1).flatten())
+    return call.reshape(call.source, Keyed(order, (2, 3)), call.node.meta["val"])
 
 
 @rule(aten.pad.default, aten.constant_pad_nd.default)
 def pad(call: Call) -> fx.Node:
     """Padding of plain axes runs as it is; of shuffled ones, it is a copy with taps in the padding."""
+    if not any(call["pad"]):
+        return call.source
     law = call.keyed_source()
     rank = len(shape_of(call.source))
     mode, value = str(call.arguments.get("mode", "constant")), call["value"] or 0.0
@@ -153,4 +219,4 @@ def pad(call: Call) -> fx.Node:
     positions = torch.arange(prod(extents), dtype=torch.float64).view(1, 1, *extents)
     constant = PADDING if mode == "constant" else None
     taps = torch.nn.functional.pad(positions, shuffled, mode, constant).to(torch.int32).view(-1, 1)
-    return copied(call, taps, law, extents_of(call.node, law.axes), float(value))
+    return copied(call, call.source, taps, law, float(value))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from math import prod
+import functools
 
 import torch
 from torch import fx
 
-from inference.edges import Keyed
-from inference.rules.call import Call, Unsupported, extents_of, law_of, shape_of
+from inference.edges import PLAIN, Factor, Group, Keyed, Order
+from inference.factors import blocks
+from inference.operations import Copy, Window
+from inference.rules.align import agree, operand, spread
+from inference.rules.call import Call, Unsupported, factored, is_tensor, law_of, plane, sizes_of
 from inference.rules.table import rule
+from inference.taps import PADDING
 
 aten = torch.ops.aten
 
@@ -59,39 +63,48 @@ aten = torch.ops.aten
 )
 def pointwise(call: Call) -> fx.Node:
     """Runs on stored values; all inputs are brought into the order of the first keyed one."""
-    law = next(law for law in map(law_of, call.tensors) if isinstance(law, Keyed))
-    leader = next(node for node in call.tensors if law_of(node) is law)
-    axes = tuple(axis + len(call.shape) - len(shape_of(leader)) for axis in law.axes)
-    if prod(extents_of(call.node, axes)) != law.order.size:
-        raise Unsupported("a shuffled input is broadcast")
-    changed = {}
-    for name in ("self", "other"):
-        node = call.arguments.get(name)
-        if isinstance(node, fx.Node) and node is not leader:
-            changed[name] = _aligned(call, node, Keyed(law.order, axes))
-    return call.keep(Keyed(law.order, axes), **changed)
-
-
-def _aligned(call: Call, node: fx.Node, law: Keyed) -> fx.Node:
-    """An operand that agrees with ``law`` after broadcasting."""
-    shape = call.shape
-    missing = len(shape) - len(shape_of(node))
-    sizes = [shape_of(node)[axis - missing] for axis in law.axes if axis >= missing]
-    own = law_of(node)
-    if all(size == 1 for size in sizes) and not isinstance(own, Keyed):
-        return node
-    if missing or sizes != [shape[axis] for axis in law.axes]:
-        if isinstance(own, Keyed):
-            raise Unsupported("two shuffled inputs are broadcast against each other")
-        node = call.expand(node, law.axes)
-    return call.agree(node, law.order, law.axes)
+    leader = next(node for node in call.tensors if law_of(node) is not PLAIN)
+    factors = spread(call, leader)
+    changed = {
+        name: operand(call, node, factors, sizes_of(call.node))
+        for name in ("self", "other")
+        if isinstance(node := call.arguments.get(name), fx.Node) and is_tensor(node) and node is not leader
+    }
+    return call.keep_factors(factors, **changed)
 
 
 @rule(aten.cat.default)
 def concatenate(call: Call) -> fx.Node:
-    """Joins along an axis that is not shuffled, once all parts have one order."""
-    law = next(law for law in map(law_of, call.tensors) if isinstance(law, Keyed))
-    if call["dim"] % len(call.shape) in law.axes:
-        raise Unsupported("joins along a shuffled axis")
-    parts = [call.agree(node, law.order, law.axes) for node in call.tensors]
-    return call.keep(law, tensors=parts)
+    """Joins along an axis that is not shuffled once all parts have one order; else copies parts into a new one."""
+    axis, sizes = call["dim"] % len(call.shape), sizes_of(call.node)
+    leader = next(node for node in call.tensors if law_of(node) is not PLAIN)
+    found = blocks(factored(leader), sizes_of(leader))
+    place = next(place for place, block in enumerate(found) if block.first <= axis < block.last)
+    if not found[place].fixed:
+        return _interleaved(call, axis)
+    before, after = (
+        [factor for block in some for factor in block.factors] for some in (found[:place], found[place + 1 :])
+    )
+    parts = [agree(call, node, [*before, Factor(sizes_of(node)[axis]), *after]) for node in call.tensors]
+    return call.keep_factors([*before, Factor(sizes[axis]), *after], tensors=parts)
+
+
+def _interleaved(call: Call, axis: int) -> fx.Node:
+    """The sum of all parts, each copied to its positions in a new order, with zeros elsewhere."""
+    size = sizes_of(call.node)[axis]
+    order, begin = Order.of(Group(size, call.node.name)), 0
+    terms = list[fx.Node]()
+    for part in call.tensors:
+        law, count = law_of(part), sizes_of(part)[axis]
+        if axis == 0 or not (law is PLAIN or (isinstance(law, Keyed) and law.axes == (axis,))):
+            raise Unsupported("joins along one of several axes that are shuffled together")
+        taps = torch.full((size, 1), PADDING, dtype=torch.int32)
+        taps[begin : begin + count, 0] = torch.arange(count, dtype=torch.int32)
+        begin += count
+        source = law.order if isinstance(law, Keyed) else None
+        window = Window(taps, plane((count,), (size,), 1), (axis,), (size,), source, order)
+        terms.append(call.operate(Copy(window), (part,), Keyed(order, (axis,))))
+    value = call.node.meta["val"]
+    return functools.reduce(
+        lambda one, other: call.emit(aten.add.Tensor, ((one, other), {}), Keyed(order, (axis,)), value), terms
+    )

@@ -5,25 +5,37 @@ from __future__ import annotations
 import torch
 from torch import fx
 
-from inference.edges import PLAIN, Keyed
-from inference.rules.call import Call, Unsupported, shape_of
+from inference.edges import PLAIN, Factor
+from inference.factors import blocks
+from inference.rules.call import Call, Unsupported, shape_of, sizes_of
 from inference.rules.table import rule
 
 aten = torch.ops.aten
 
 
-@rule(aten.mean.dim, aten.sum.dim_IntList, aten.amax.default, aten.amin.default)
+@rule(
+    aten.amax.default,
+    aten.amin.default,
+    aten.argmax.default,
+    aten.linalg_vector_norm.default,
+    aten.mean.dim,
+    aten.sum.dim_IntList,
+)
 def reduction(call: Call) -> fx.Node:
-    """Plain if all shuffled axes are reduced, in the input's order if none is."""
-    law = call.keyed_source()
+    """Plain if all that is shuffled is reduced, in the input's order if none of it is."""
     rank = len(shape_of(call.source))
-    reduced = {axis % rank for axis in call["dim"]} if call["dim"] else set(range(rank))
-    if reduced.issuperset(law.axes):
-        return call.keep(PLAIN)
-    if reduced & set(law.axes):
-        raise Unsupported("reduces one of several axes that are shuffled together")
-    gone = 0 if call["keepdim"] else sum(axis < law.axes[0] for axis in reduced)
-    return call.keep(Keyed(law.order, tuple(axis - gone for axis in law.axes)))
+    axes = [call["dim"]] if isinstance(call["dim"], int) else call["dim"] or range(rank)
+    reduced = {axis % rank for axis in axes}
+    left = list[Factor]()
+    for block in blocks(call.factors, sizes_of(call.source)):
+        gone = reduced & set(range(block.first, block.last))
+        if not gone:
+            left += block.factors
+        elif len(gone) < block.last - block.first or any(factor.batch for factor in block.factors):
+            raise Unsupported("reduces one of several axes that are shuffled together")
+        elif call.target is aten.argmax.default and not block.fixed:
+            raise Unsupported("the index of a shuffled position")
+    return call.keep_factors(left)
 
 
 @rule(aten.sym_size.int)

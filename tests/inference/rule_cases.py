@@ -101,6 +101,17 @@ def pointwise_cases() -> list[Case]:
         Case(aten.add.Tensor, WithConstant(lambda x, c: c + x, 5, 7), name="map-of-lower-rank"),
         Case(aten.mul.Tensor, WithConstant(torch.mul, 7), name="one-row"),
         apply(aten.cat.default, lambda x: torch.cat([x, F.max_pool2d(x, 3, 1, 1), -x], 1)),
+        apply(aten.cat.default, lambda x: torch.cat([tokens(x), tokens(x.exp()[:, :, 2:])], 1), "positions"),
+        Case(
+            aten.cat.default,
+            WithConstant(lambda x, c: torch.cat([c.expand(len(x), -1, -1), tokens(x)], 1) * 2, 1, 1, 6),
+            name="class-token",
+        ),
+        Case(
+            aten.add.Tensor,
+            WithConstant(lambda x, c: (torch.cat([tokens(x).mean(1, keepdim=True), tokens(x)], 1) + c)[:, 0], 1, 36, 6),
+            name="token-embedding",
+        ),
         Case(aten.cat.default, WithConstant(lambda x, c: torch.cat([c.expand(len(x), -1, -1, -1), x], 1), 1, 1, 5, 7)),
     ]
 
@@ -158,6 +169,7 @@ def resampling_cases() -> list[Case]:
         apply(bilinear, resize("bilinear", scale_factor=(2.3, 1.7)), "scale"),
         apply(bilinear, resize("bilinear", scale_factor=(2.3, 1.7), recompute_scale_factor=True), "rounded-scale"),
         apply(bilinear, resize("bilinear", (3, 4)), "smaller"),
+        apply(bilinear, lambda x: F.interpolate(x[:, :, :1], (4, 4), mode="bilinear"), "one-row"),
         apply(nearest, resize("nearest", (9, 16)), "size"),
         apply(nearest, resize("nearest", scale_factor=2)),
         apply(nearest, resize("nearest", scale_factor=(0.6, 1.4)), "scale"),
@@ -183,6 +195,11 @@ def movement_cases() -> list[Case]:
         apply(aten.unsqueeze.default, lambda x: x.unsqueeze(2)),
         apply(aten.permute.default, lambda x: x.permute(0, 2, 3, 1)),
         apply(aten.permute.default, lambda x: x.flatten(2).permute(0, 2, 1), "tokens"),
+        apply(aten.permute.default, lambda x: x.permute(0, 2, 1, 3), "rows-first"),
+        apply(aten.permute.default, lambda x: x.permute(0, 3, 2, 1), "columns-first"),
+        apply(
+            aten.permute.default, lambda x: (x.flip(2).permute(1, 0, 2, 3) * 2).permute(1, 0, 2, 3), "samples-second"
+        ),
         apply(aten.transpose.int, lambda x: x.flatten(2).transpose(1, 2)),
         apply(aten.transpose.int, lambda x: x.transpose(2, 3), "map"),
         apply(aten.slice.Tensor, lambda x: x[:, :, ::2, ::2], "option-a"),
@@ -209,6 +226,10 @@ def movement_cases() -> list[Case]:
 
 def other_cases() -> list[Case]:
     return [
+        apply(aten.linalg_vector_norm.default, lambda x: F.normalize(x, dim=1)),
+        apply(aten.linalg_vector_norm.default, lambda x: torch.linalg.vector_norm(x, dim=(2, 3)), "positions"),
+        apply(aten.argmax.default, lambda x: x.argmax(1)),
+        apply(aten.expand.default, lambda x: x.amax(1, keepdim=True).expand(-1, 4, -1, -1) + 1),
         layer(aten.batch_norm.default, nn.BatchNorm2d(6)),
         layer(aten.batch_norm.default, nn.Sequential(nn.ReLU(), nn.BatchNorm2d(6), nn.Conv2d(6, 3, 3)), "before-conv"),
         layer(aten.layer_norm.default, nn.Sequential(Apply(lambda x: x.permute(0, 2, 3, 1)), nn.LayerNorm(6))),
@@ -234,6 +255,87 @@ def other_cases() -> list[Case]:
     ]
 
 
+def pixel_shuffle_network() -> nn.Module:
+    return randomise(nn.Sequential(nn.PixelShuffle(2), nn.Conv2d(2, 3, 3, padding=1)).double())
+
+
+def tokens(x: Tensor) -> Tensor:
+    """(N, 6, 5, 7) as 35 tokens of 6."""
+    return x.flatten(2).transpose(1, 2)
+
+
+def heads(x: Tensor) -> Tensor:
+    """Tokens (N, 35, 6) as 3 heads (N, 3, 35, 2)."""
+    return x.unflatten(2, (3, 2)).transpose(1, 2)
+
+
+def window_attention(x: Tensor, bias: Tensor) -> Tensor:
+    """Attention in windows of 2 x 3 of a map (N, 6, 6, 15), beside samples in the batch axis, as Swin has it."""
+    samples = x.shape[0]
+    x = torch.roll(x.permute(0, 2, 3, 1), (-1, 2), (1, 2)).view(samples, 3, 2, 5, 3, 6)
+    x = x.permute(0, 1, 3, 2, 4, 5).reshape(samples * 15, 6, 6)
+    q, k, v = (x.reshape(-1, 6, 2, 3).transpose(1, 2) * scale for scale in (1.0, -0.5, 2.0))
+    scores = q @ k.transpose(-2, -1) + bias[3]
+    scores = scores.view(samples, 15, 2, 6, 6) + bias.unsqueeze(1).unsqueeze(0)
+    x = (scores.view(-1, 2, 6, 6).softmax(-1) @ v).transpose(1, 2).reshape(samples * 15, 6, 6)
+    x = x.view(samples, 3, 5, 2, 3, 6).permute(0, 1, 3, 2, 4, 5).reshape(samples, 6, 15, 6)
+    return torch.roll(x, (1, -2), (1, 2))
+
+
+def grid_attention(x: Tensor, bias: Tensor) -> Tensor:
+    """Attention between equal positions of windows of 3 x 5 of a map (N, 6, 6, 15), as MaxViT has it."""
+    x = x.reshape(-1, 6, 2, 3, 3, 5).permute(0, 2, 4, 3, 5, 1).reshape(-1, 6, 15, 6).swapaxes(-2, -3)
+    q, k, v = x.chunk(3, -1)
+    scores = torch.einsum("B G I D, B G J D -> B G I J", q, k) + bias[:6, :6]
+    x = torch.einsum("B G I J, B G J D -> B G I D", scores.softmax(-1), v) + q
+    x = x.swapaxes(-2, -3).reshape(-1, 2, 3, 3, 5, 2).permute(0, 5, 1, 3, 2, 4)
+    return x.reshape(-1, 2, 6, 15)
+
+
+def multi_head(x: Tensor) -> Tensor:
+    """Self-attention with the tokens in front of the samples, as nn.MultiheadAttention computes it."""
+    x = tokens(x).transpose(1, 0)
+    samples = x.shape[1]
+    q, k, v = (
+        part.reshape(35, samples * 3, 2).transpose(0, 1).view(samples, 3, 35, 2) for part in (x, x.sigmoid(), -x)
+    )
+    x = F.scaled_dot_product_attention(q, k, v).permute(2, 0, 1, 3).reshape(35 * samples, 6)
+    return x.view(35, samples, 6).transpose(1, 0)
+
+
+def contraction_cases() -> list[Case]:
+    attention, product, einsum = (
+        aten.scaled_dot_product_attention.default,
+        aten.matmul.default,
+        aten.einsum.default,
+    )
+    windows = (2, 6, 6, 15)
+    return [
+        apply(product, lambda x: tokens(x) @ (tokens(x) * 2).transpose(1, 2), "both"),
+        apply(product, lambda x: x.flatten(2) @ tokens(x), "contracted"),
+        apply(product, lambda x: x.flatten(2) @ tokens(F.max_pool2d(x, 3, 1, 1)), "unified"),
+        apply(product, lambda x: x.flatten(2) @ tokens(x.transpose(2, 3)), "relaid"),
+        apply(product, lambda x: tokens(x) @ x.mean((2, 3))[:, :, None], "plain"),
+        Case(product, WithConstant(lambda x, w: w @ x.flatten(2), 3, 6), name="constant"),
+        Case(product, WithConstant(lambda x, w: x.flatten(2) @ w, 35, 4), name="constant-positions"),
+        Case(product, WithConstant(window_attention, 15, 6, 6), windows, "windows"),
+        Case(product, WithConstant(lambda x, w: w.view(5, 7, 35).flatten(0, 1) @ tokens(x), 35, 35), name="mixer"),
+        apply(aten.bmm.default, lambda x: torch.bmm(x.flatten(2), tokens(x))),
+        apply(einsum, lambda x: torch.einsum("ncp, ndp -> ncd", x.flatten(2), x.flatten(2).exp())),
+        apply(einsum, lambda x: torch.einsum("ncp, ncr -> npr", x.flatten(2), x.flatten(2)), "both"),
+        Case(einsum, WithConstant(grid_attention, 15, 15), windows, "grid"),
+        apply(
+            attention, lambda x: F.scaled_dot_product_attention(heads(tokens(x)), heads(tokens(x)), heads(tokens(x)))
+        ),
+        apply(attention, multi_head, "multi-head"),
+        Case(
+            attention,
+            WithConstant(lambda x, m: F.scaled_dot_product_attention(*[heads(tokens(x))] * 3, attn_mask=m), 35, 35),
+            name="mask",
+        ),
+    ]
+
+
 def decomposition_cases() -> list[Case]:
     return [
         apply(aten.chunk.default, lambda x: torch.cat(x.chunk(4, 1)[::-1], 1) * 2),
@@ -244,9 +346,12 @@ def decomposition_cases() -> list[Case]:
         apply(aten.stack.default, lambda x: torch.stack([x, -x], 2).flatten(1, 2)),
         apply(aten.channel_shuffle.default, lambda x: F.channel_shuffle(x, 3)),
         apply(aten.swapaxes.default, lambda x: x.swapaxes(2, 3)),
+        Case(aten.pixel_shuffle.default, Apply(lambda x: F.pixel_shuffle(x, 2)), (2, 8, 3, 4)),
+        Case(aten.pixel_shuffle.default, pixel_shuffle_network(), (2, 8, 3, 4), "before-conv"),
+        apply(aten.expand_as.default, lambda x: x.amax(1, keepdim=True).expand_as(x)),
         Case(aten.pixel_unshuffle.default, Apply(lambda x: F.pixel_unshuffle(x, 2)), (2, 3, 4, 6)),
     ]
 
 
 CASES = pointwise_cases() + window_cases() + resampling_cases() + movement_cases() + other_cases()
-CASES += decomposition_cases()
+CASES += contraction_cases() + decomposition_cases()

@@ -9,10 +9,11 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from keyed_helpers import random_tensor, tables
-from torch import Tensor
+from keyed_helpers import random_tensor, shuffle, tables
+from torch import Tensor, nn
 from torch.nn import functional as F
 
+from inference.convert import secure
 from inference.kernels import BACKENDS, gather, matmul
 from inference.kernels.epilogue import Epilogue
 from inference.kernels.steps import from_rows, to_rows
@@ -173,3 +174,11 @@ def test_rows_and_values_are_inverse(axes: tuple[int, ...]) -> None:
 def test_maps_in_channels_last_become_rows_without_a_copy() -> None:
     values = random_tensor(2, 3, 4, 5).contiguous(memory_format=torch.channels_last)
     assert to_rows(values, (2, 3)).data_ptr() == values.data_ptr()
+
+
+def test_a_network_runs_inside_and_outside_of_inference_mode() -> None:
+    network = secure(nn.Conv2d(3, 4, 3, padding=1).eval(), torch.zeros(1, 3, 8, 8))
+    x = shuffle(random_tensor(2, 3, 8, 8, seed=1).float())
+    with torch.inference_mode():
+        inside = network(x).reveal().clone()
+    torch.testing.assert_close(network(x).reveal(), inside, rtol=1e-5, atol=1e-5)

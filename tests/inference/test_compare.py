@@ -56,6 +56,14 @@ def test_folded_norms_and_writes_into_inputs_are_aligned() -> None:
     assert {"aten.batch_norm.default", "aten.relu_.default", "aten.max_pool2d.default"} <= operators
 
 
+def test_windows_that_are_axes_of_their_own_are_compared() -> None:
+    network = randomise(models.SwinTransformer([4, 4], 8, [2], [2], [4, 4], num_classes=5)).double()
+    x = pictures(2, (32, 32), torch.float64)
+    comparison = compare(network, secure(network, x), shuffle(x))
+    assert comparison.first_divergence is None
+    assert sum(row.keyed and row.operator == "aten.matmul.default" for row in comparison.rows) >= 2
+
+
 def test_a_wrong_weight_is_named(plain: nn.Module) -> None:
     net = secure(plain, X)
     weights = net.state_dict()

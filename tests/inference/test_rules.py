@@ -62,7 +62,6 @@ REFUSED = {
     "softmax over one of two": lambda x: x.softmax(3),
     "joined along rows": lambda x: torch.cat([x, x], 2),
     "positions moved between samples": lambda x: x.flip(0),
-    "positions between channels": lambda x: x.permute(0, 2, 1, 3),
     "shuffled weight": lambda x: nn.functional.conv2d(x[:1], x[:1]),
     "normalised along rows": lambda x: nn.functional.layer_norm(x, (7,)),
     "no rule": lambda x: torch.cumsum(x, 3),

@@ -1,0 +1,93 @@
+"""A classifier on private photographs and on plain ones, with a small sensor and random images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from evaluate_agreement import Agreement, main
+from keyvault.hosts import generate_host_key, save_host_key
+from keyvault.issuing import Terms
+from keyvault.policy import Policy
+from keyvault.vault import Vault
+
+COUNT = 5
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home of a camera and its host, with one sealed key."""
+    base = tmp_path_factory.mktemp("keys")
+    host = generate_host_key()
+    with Vault.create(base, None) as vault:
+        vault.enroll_sensor("cam", base / "devices" / "cam.json")
+        vault.enroll_host("lab", host.public_key())
+        (base / "sealed.bin").write_bytes(vault.issue("cam", Terms(("lab",), Policy(80, 64), 0, 2**32)).data)
+    save_host_key(host, base / "host.pem", None)
+    return base
+
+
+@pytest.fixture
+def place(keys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with images of different sizes and their labels."""
+    monkeypatch.setenv("PRIVCAM_HOME", str(keys))
+    monkeypatch.chdir(tmp_path)
+    generator = np.random.default_rng(0)
+    Path("images").mkdir()
+    for index in range(COUNT):
+        coarse = generator.integers(0, 256, (4, 5, 3), np.uint8)
+        cv2.imwrite(f"images/{index}.png", cv2.resize(coarse, (90 + 10 * index, 100)))
+    Path("labels.txt").write_text("\n".join(map(str, range(COUNT))))
+    return keys / "sealed.bin"
+
+
+def run(key: Path, *options: str) -> Result:
+    return CliRunner().invoke(main, ["images", "--key", str(key), "--model", "resnet20", *options])
+
+
+@pytest.mark.parametrize("noise", ["on", "off"])
+def test_private_and_plain_frames_of_one_exposure_give_equal_predictions(place: Path, noise: str) -> None:
+    result = run(place, "--noise", noise, "--batch", "2")
+    assert result.exit_code == 0, result.output
+    lines = dict(line.split(":", 1) for line in result.stdout.splitlines())
+    assert lines["equal predictions"].strip() == f"{COUNT} of {COUNT}"
+    assert float(lines["largest difference of a score"].split()[0]) < 1e-4
+    assert not any(name.startswith("top-1") for name in lines)
+
+
+def test_labels_give_accuracies(place: Path) -> None:
+    result = run(place, "--labels", "labels.txt", "--limit", "3", "--demosaic", "malvar")
+    assert result.exit_code == 0, result.output
+    top1 = [line.split(":")[1].strip() for line in result.stdout.splitlines() if line.startswith("top-1")]
+    assert len(top1) == 3
+    assert top1[0] == top1[1]
+    assert "of 3;" in top1[0]
+
+
+def test_figures_counted_by_hand() -> None:
+    best = torch.tensor([[1, 2, 3, 4], [1, 2, 3, 0], [4, 2, 0, 0]])
+    result = Agreement(best, 0.5, 1.0, torch.tensor([1, 2, 0, 0]))
+    assert [accuracy.correct for accuracy in result.top1()] == [2, 3, 3]
+    assert [accuracy.correct for accuracy in result.equal()] == [3, 1]
+    assert "top-1" not in Agreement(best, 0.5, 1.0, None).report()
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"), [("1 2 3", "3 labels for 5"), ("0 1 2 3 10", "outside 0 to 9"), ("a b", "no list")]
+)
+def test_other_labels_are_refused(place: Path, labels: str, words: str) -> None:
+    Path("labels.txt").write_text(labels)
+    refused = run(place, "--labels", "labels.txt")
+    assert (refused.exit_code, refused.stderr.count("\n")) == (3, 1)
+    assert words in refused.stderr
+
+
+def test_a_network_that_labels_positions_is_refused(place: Path) -> None:
+    refused = run(place, "--model", "espnetv2")
+    assert refused.exit_code == 3
+    assert "evaluate_segmentation.py" in refused.stderr
