@@ -31,6 +31,10 @@ COLLAPSING = frozenset(
         aten.sym_size.int,
     }
 )
+#: Operators whose inputs may be in different orders, of which the result has some.
+CONTRACTING = frozenset(
+    {aten.bmm.default, aten.einsum.default, aten.matmul.default, aten.scaled_dot_product_attention.default}
+)
 
 
 class LayoutCheckError(AssertionError):
@@ -115,7 +119,7 @@ def _check_untouched(node: fx.Node) -> None:
         _expect(not laws or node.target in COLLAPSING, node, "makes a plain result of shuffled values")
         return
     _expect(bool(laws), node, "makes a shuffled result of plain values")
-    if all(isinstance(law, Keyed) for law in (*laws, own)):
+    if node.target not in CONTRACTING and all(isinstance(law, Keyed) for law in (*laws, own)):
         groups = {group for law in (*laws, own) for order in orders_of(law) for group in order.groups}
         _expect(len(groups) == 1, node, "mixes layout groups")
     if len(laws) > 1:

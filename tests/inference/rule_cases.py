@@ -303,6 +303,12 @@ def multi_head(x: Tensor) -> Tensor:
     return x.view(35, samples, 6).transpose(1, 0)
 
 
+def cross_attention(x: Tensor) -> Tensor:
+    """Attention to a smaller map."""
+    few = tokens(F.avg_pool2d(x, 2))
+    return F.scaled_dot_product_attention(heads(tokens(x)), heads(few), heads(few * 2))
+
+
 def contraction_cases() -> list[Case]:
     attention, product, einsum = (
         aten.scaled_dot_product_attention.default,
@@ -328,6 +334,7 @@ def contraction_cases() -> list[Case]:
             attention, lambda x: F.scaled_dot_product_attention(heads(tokens(x)), heads(tokens(x)), heads(tokens(x)))
         ),
         apply(attention, multi_head, "multi-head"),
+        apply(attention, cross_attention, "cross"),
         Case(
             attention,
             WithConstant(lambda x, m: F.scaled_dot_product_attention(*[heads(tokens(x))] * 3, attn_mask=m), 35, 35),

@@ -24,6 +24,7 @@ from inference.passes import (
     assign_layouts,
     check_layouts,
     fold_batch_norm,
+    fold_constants,
     fuse_activations,
     fuse_sums,
     remove_no_ops,
@@ -347,6 +348,33 @@ def test_batch_norms_fold_where_they_can(kind: type[nn.Module], left: int) -> No
     result = secure(network, X)(shuffle(X))
     found = result.reveal() if isinstance(result, KeyedTensor) else result
     torch.testing.assert_close(found, network(X), rtol=1e-10, atol=1e-10)
+
+
+class FromConstants(nn.Module):
+    """A mask written piece by piece, a parameter of which a copy is written to, a weight that is computed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(random_tensor(3, seed=1))
+        self.weight = nn.Parameter(random_tensor(4, 3, 3, 3, seed=2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        mask = x.new_zeros((8, 10))
+        mask[2:4] = 1
+        mask[:, 5:] += 2
+        bias = self.bias.clone()
+        bias[1:].zero_()
+        return F.conv2d(x * mask + bias[:, None, None], self.weight / self.weight.norm())
+
+
+def test_what_follows_from_parameters_is_computed_once() -> None:
+    network = FromConstants()
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    module = fold_constants(exported(network))
+    assert targets(module) == ["aten.mul.Tensor", "aten.add.Tensor", "aten.conv2d.default"]
+    torch.testing.assert_close(module(X), network(X), rtol=1e-12, atol=1e-12)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    torch.testing.assert_close(secure(network.eval(), X)(shuffle(X)).reveal(), network(X), rtol=1e-10, atol=1e-10)
 
 
 def test_activations_are_fused_where_they_are_the_only_reader() -> None:
