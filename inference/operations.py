@@ -89,6 +89,6 @@ Windowed = Conv | Largest | Weighted | Copy
 Operation = Windowed | Arranged
 
 
-def keyed(*arguments: Any) -> NoReturn:
+def keyed(*arguments: Any) -> NoReturn:  # noqa: ARG001 - the graph holds them
     """Target of the keyed operators of a planned graph, which is lowered before it runs."""
-    raise NotImplementedError("a planned graph has to be lowered before it runs")
+    raise RuntimeError("a planned graph has to be lowered before it runs")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from key_home import make_home
 from keyed_helpers import pictures, randomise, shuffle
 from torch import nn
 from torchvision import models
@@ -16,10 +17,7 @@ import inference
 from both_sides import both_sides
 from image_sources import open_images
 from inference.models import espnetv2, squeezenet
-from keyvault.hosts import generate_host_key, save_host_key
-from keyvault.issuing import Terms
 from keyvault.policy import Cfa, Policy
-from keyvault.vault import Vault
 from sensor_sim import CameraSettings
 
 POLICIES = {"photo": Policy(512, 512, Cfa.RGGB, bits=12), "stacked": Policy(384, 384, Cfa.NONE, 3, bits=8)}
@@ -31,15 +29,7 @@ VOC_IMAGES, VOC_MEAN_IOU, VOC_PIXEL_ACCURACY = 346, 0.6440, 0.9140  # stated for
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The home of a camera and its host, with one sealed key for each policy."""
-    base = tmp_path_factory.mktemp("keys")
-    host = generate_host_key()
-    with Vault.create(base, None) as vault:
-        vault.enroll_sensor("cam", base / "devices" / "cam.json")
-        vault.enroll_host("lab", host.public_key())
-        for name, policy in POLICIES.items():
-            (base / f"{name}.bin").write_bytes(vault.issue("cam", Terms(("lab",), policy, 0, 2**32)).data)
-    save_host_key(host, base / "host.pem", None)
-    return base
+    return make_home(tmp_path_factory.mktemp("keys"), POLICIES)
 
 
 def options(keys: Path, name: str) -> dict[str, object]:

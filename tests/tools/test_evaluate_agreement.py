@@ -9,12 +9,10 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from key_home import make_home
 
 from evaluate_agreement import Agreement, main
-from keyvault.hosts import generate_host_key, save_host_key
-from keyvault.issuing import Terms
 from keyvault.policy import Policy
-from keyvault.vault import Vault
 
 COUNT = 5
 
@@ -22,14 +20,7 @@ COUNT = 5
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The home of a camera and its host, with one sealed key."""
-    base = tmp_path_factory.mktemp("keys")
-    host = generate_host_key()
-    with Vault.create(base, None) as vault:
-        vault.enroll_sensor("cam", base / "devices" / "cam.json")
-        vault.enroll_host("lab", host.public_key())
-        (base / "sealed.bin").write_bytes(vault.issue("cam", Terms(("lab",), Policy(80, 64), 0, 2**32)).data)
-    save_host_key(host, base / "host.pem", None)
-    return base
+    return make_home(tmp_path_factory.mktemp("keys"), {"sealed": Policy(80, 64)})
 
 
 @pytest.fixture

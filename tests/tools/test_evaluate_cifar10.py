@@ -8,14 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from key_home import make_home
 
 import replay_dataset
 from cifar10 import TRAIN_FILES
 from evaluate_cifar10 import main
-from keyvault.hosts import generate_host_key, save_host_key
-from keyvault.issuing import Terms
 from keyvault.policy import Policy
-from keyvault.vault import Vault
 
 COUNT = 6
 
@@ -23,14 +21,7 @@ COUNT = 6
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The home of a camera and its host, with one sealed key."""
-    base = tmp_path_factory.mktemp("keys")
-    host = generate_host_key()
-    with Vault.create(base, None) as vault:
-        vault.enroll_sensor("cam", base / "devices" / "cam.json")
-        vault.enroll_host("lab", host.public_key())
-        (base / "sealed.bin").write_bytes(vault.issue("cam", Terms(("lab",), Policy(64, 64, bits=8), 0, 2**32)).data)
-    save_host_key(host, base / "host.pem", None)
-    return base
+    return make_home(tmp_path_factory.mktemp("keys"), {"sealed": Policy(64, 64, bits=8)})
 
 
 @pytest.fixture
