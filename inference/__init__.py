@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from inference.comparison import Comparison, compare
     from inference.convert import secure
+    from inference.detection.detector import KeyedDetector, secure_detector
     from inference.errors import (
         DeviceUnavailableError,
         InputMismatchError,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from inference.onnx_export import export_onnx
     from inference.session import Session, ShuffledFrame, open_session
     from inference.storage import load, save
+    from inference.video import stream
     from inference.weights import load_weights, pretrained
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "Explanation",
     "InputMismatchError",
     "IspSettings",
+    "KeyedDetector",
     "KeyedModule",
     "KeyedTensor",
     "Layout",
@@ -62,8 +65,11 @@ __all__ = [
     "pretrained",
     "save",
     "secure",
+    "secure_detector",
+    "stream",
 ]
 
+_DETECTION = "inference.detection.detector"
 _ERRORS = "inference.errors"
 _HOME = {
     "Comparison": "inference.comparison",
@@ -71,6 +77,7 @@ _HOME = {
     "Explanation": "inference.explanation",
     "InputMismatchError": _ERRORS,
     "IspSettings": "inference.imaging",
+    "KeyedDetector": _DETECTION,
     "KeyedModule": "inference.module",
     "KeyedTensor": "inference.layout",
     "Layout": "inference.layout",
@@ -96,6 +103,8 @@ _HOME = {
     "pretrained": "inference.weights",
     "save": "inference.storage",
     "secure": "inference.convert",
+    "secure_detector": _DETECTION,
+    "stream": "inference.video",
 }
 
 

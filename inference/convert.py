@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from math import prod
 
 import torch
 from torch import Tensor, fx, nn
@@ -20,15 +21,20 @@ from inference.passes import (
     fold_constants,
     fuse_activations,
     fuse_sums,
+    inline_regions,
     lower,
+    refuse_results,
     remove_no_ops,
     remove_writes,
+    write_in_place,
 )
 from inference.plan import Plan
 
 #: A fixed order of a frame is recovered from some hundred frames; inner layouts do not live that long.
 REKEY_EVERY = 32
 MAP_AXES = (2, 3)
+#: torchvision's detectors, and no part of them, by the names of their classes; importing those takes long.
+DETECTORS = frozenset({"FCOS", "GeneralizedRCNN", "RetinaNet", "SSD"})
 
 
 def secure(
@@ -51,20 +57,27 @@ def secure(
             midway: a larger batch shares one set.
         device: where the network is to run; where it is if None.
 
+    The network is exported for batches of two samples or more.  One that treats a single sample in a
+    way of its own is converted as it treats several.
+
     Returns a KeyedModule.  Raises UnsupportedOperatorError if operators have no rule, ModelError if
-    the network is in training mode or cannot be exported, InputMismatchError for an example of the
-    wrong form, DeviceUnavailableError.
+    the network is in training mode, cannot be exported, computes something else for other batch
+    sizes, or returns anything but tensors, shuffled ones with their samples first; InputMismatchError
+    for an example of the wrong form, DeviceUnavailableError.
     """
     if backend not in BACKENDS:
         raise ModelError(f"no backend is called {backend!r}", hint=f"one of: {', '.join(sorted(BACKENDS))}")
-    if rekey_every < 1:
-        raise ModelError(f"rekey_every is {rekey_every}", hint="give 1 or more frames")
-    if any(module.training for module in model.modules()):
-        raise ModelError("the network, or a part of it, is in training mode", hint="call model.eval() first")
-    values, axes = _example(example_input)
+    if type(rekey_every) is not int or rekey_every < 1:
+        raise ModelError(f"rekey_every is {rekey_every!r}", hint="give a whole number of frames, 1 or more")
+    if not isinstance(model, nn.Module):
+        raise ModelError(f"a {type(model).__name__} is no network", hint="give an nn.Module that calls it")
+    refuse_training(model)
+    _refuse_detector(model)
+    values, axes = example_values(example_input)
     if device is not None:
         model, values = copy.deepcopy(model).to(available(device)), values.to(device)
     exported = export_network(model, values)
+    _refuse_guards(exported)
     network, plan = _convert(exported, axes, BACKENDS[backend]())
     return KeyedModule(network, plan, values, rekey_every)
 
@@ -76,24 +89,56 @@ def _convert(
     if not isinstance(module, fx.GraphModule):
         raise TypeError("torch.export returned no GraphModule")
     remember_names(module)
-    for clean in (fold_constants, remove_writes, remove_no_ops, decompose, fold_batch_norm):
+    for clean in (inline_regions, fold_constants, remove_writes, remove_no_ops, decompose, fold_batch_norm):
         module = check_layouts(clean(module))
-    module = check_layouts(assign_layouts(module, axes))
+    module = refuse_results(check_layouts(assign_layouts(module, axes)))
     for fuse in (fuse_sums, fuse_activations):
         module = check_layouts(fuse(module))
     own_constants(module)
-    return lower(module, backend, exported.call_spec.out_spec)
+    return lower(write_in_place(module), backend, exported.call_spec.out_spec)
 
 
-def _example(example: Tensor | KeyedTensor) -> tuple[Tensor, tuple[int, ...]]:
-    if isinstance(example, KeyedTensor):
-        return example.values, example.layout.axes
-    if not isinstance(example, Tensor) or example.dim() != 4 or not example.is_floating_point():
+def refuse_training(model: nn.Module) -> None:
+    """Raises ModelError unless all of a network is in evaluation mode."""
+    if any(module.training for module in model.modules()):
+        raise ModelError("the network, or a part of it, is in training mode", hint="call model.eval() first")
+
+
+def _refuse_detector(model: nn.Module) -> None:
+    classes = ((base.__module__, base.__name__) for base in type(model).__mro__)
+    if any(name in DETECTORS and module.startswith("torchvision.models.detection.") for module, name in classes):
+        raise ModelError(
+            f"a {type(model).__name__} is more than one network", hint="use inference.secure_detector() for detectors"
+        )
+
+
+def _refuse_guards(exported: torch.export.ExportedProgram) -> None:
+    """Raises ModelError if an exported network that takes batches of several sizes is right for some of them only."""
+    sizes, guards = exported.range_constraints.values(), exported._guards_code  # noqa: SLF001 - known nowhere else
+    if sizes and (guards or any(bound.upper.is_Integer for bound in sizes)):
+        raise ModelError(
+            f"the network does not compute the same for every batch size: {', '.join(guards) or [*sizes]}",
+            hint="remove what depends on the number of samples",
+        )
+
+
+def example_values(example: Tensor | KeyedTensor) -> tuple[Tensor, tuple[int, ...]]:
+    """Values of an example input, and its shuffled axes.  Raises InputMismatchError."""
+    values, axes = (example.values, example.layout.axes) if isinstance(example, KeyedTensor) else (example, MAP_AXES)
+    if not isinstance(values, Tensor) or not values.is_floating_point() or (values is example and values.dim() != 4):
         raise InputMismatchError(
             "the example input is not a floating point tensor (N, C, H, W)",
             hint="give a KeyedTensor if other axes are shuffled",
         )
-    return example, MAP_AXES
+    if not values.numel():
+        raise InputMismatchError(
+            f"the example input of shape {tuple(values.shape)} has no values", hint="give one sample at least"
+        )
+    if prod(values.shape[axis] for axis in axes) == 1:
+        raise InputMismatchError(
+            "the example input has one position, which has no order", hint="run the plain network on such inputs"
+        )
+    return values, axes
 
 
 def available(device: str | torch.device) -> torch.device:
@@ -101,7 +146,7 @@ def available(device: str | torch.device) -> torch.device:
     try:
         found = torch.device(device)
         torch.empty(0, device=found)
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, TypeError) as error:
         raise DeviceUnavailableError(
             f"device {str(device)!r} is not available here", hint="use device='cpu', or another machine"
         ) from error

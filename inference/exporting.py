@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -13,10 +13,11 @@ from torch.utils import _pytree as pytree
 
 from inference.edges import Group
 from inference.errors import ModelError
+from inference.graphs import own_constants
 from inference.kernels.portable import PortableBackend
 from inference.kernels.steps import Steps
 from inference.layout import KeyedTensor, Layout
-from inference.module import KeyedModule
+from inference.module import KeyedModule, draw_uniform
 from inference.plan import Plan, keyed_value
 
 
@@ -28,9 +29,9 @@ class Feed:
         inputs: by name, in order: the stored values, then the tables that follow from layouts.
     """
 
-    inputs: Mapping[str, Tensor]
-    _plan: Plan
-    _keys: Mapping[Group, Tensor]
+    inputs: Mapping[str, Tensor] = field(repr=False)
+    _plan: Plan = field(repr=False)
+    _keys: Mapping[Group, Tensor] = field(repr=False)
 
     def results(self, outputs: Sequence[Tensor]) -> Any:
         """Outputs of the exported network as the keyed network returns them: shuffled ones with their layout."""
@@ -43,8 +44,8 @@ class PortableNetwork(nn.Module):
 
     Calling it with the tensors of ``feed(x).inputs`` returns a tuple of tensors; what is shuffled in
     the keyed network is shuffled in them.  It has the weights that the network had, no layout and no
-    key.  Weights whose order follows from keys, those of a linear layer on a flattened map, are
-    among its inputs.
+    key, and shares no memory with it.  Weights whose order follows from keys, those of a linear layer
+    on a flattened map, are among its inputs.
     """
 
     def __init__(self, net: KeyedModule) -> None:
@@ -89,10 +90,19 @@ class PortableNetwork(nn.Module):
         """
         samples = x.values.shape[0]
         table = x.layout.table.expand(samples, -1)
-        keys, inputs = self._keyed.prepare(KeyedTensor(x.values, Layout(table, x.layout.axes, x.layout.extents)))
+        keys, inputs = self._keyed.prepare(KeyedTensor(x.values, Layout.known(table, x.layout.axes, x.layout.extents)))
         tables = [value for value, kind in zip(inputs, self._kinds, strict=True) if kind != "weights"]
         named = dict(zip(self.input_names, (x.values, *tables), strict=True))
         return Feed(named, self._keyed.plan, keys)
+
+    def blank(self, example: KeyedTensor) -> tuple[Tensor, ...]:
+        """Arguments of the form that those for ``example`` have: zeros, under layouts that are never used again.
+
+        Raises InputMismatchError if ``example`` does not fit.
+        """
+        inputs = self.feed(_zeros(example)).inputs
+        self._keyed.rekey()
+        return tuple(inputs.values())
 
 
 def portable(net: KeyedModule) -> PortableNetwork:
@@ -103,6 +113,7 @@ def portable(net: KeyedModule) -> PortableNetwork:
 def export(net: KeyedModule, example: KeyedTensor) -> torch.export.ExportedProgram:
     """``torch.export`` of :func:`portable`, for any batch size if the network takes any.
 
+    Of ``example``, only its form matters: neither its values nor its layout are in the program.
     Raises InputMismatchError if ``example`` does not fit, ModelError if it cannot be exported.
     """
     return export_portable(portable(net), example)
@@ -110,11 +121,11 @@ def export(net: KeyedModule, example: KeyedTensor) -> torch.export.ExportedProgr
 
 def export_portable(network: PortableNetwork, example: KeyedTensor) -> torch.export.ExportedProgram:
     """As :func:`export`, of a portable network that is there already."""
-    values, *tables = network.feed(_pair(example)).inputs.values()
+    values, *tables = network.blank(example)
     shapes = [{0: torch.export.Dim.AUTO} if batched else {} for batched in network.per_sample]
     try:
         with torch.no_grad():
-            return torch.export.export(
+            program = torch.export.export(
                 network, (values, *tables), dynamic_shapes={"values": shapes[0], "tables": tuple(shapes[1:])}
             )
     except Exception as error:
@@ -122,19 +133,23 @@ def export_portable(network: PortableNetwork, example: KeyedTensor) -> torch.exp
         raise ModelError(
             f"the keyed network cannot be exported: {first_line}", hint="run it with inference alone"
         ) from error
+    program.example_inputs = None  # they would be saved with it
+    return program
 
 
-def _pair(example: KeyedTensor) -> KeyedTensor:
+def _zeros(example: KeyedTensor) -> KeyedTensor:
     """Two samples: with one, torch.export would take the batch size for a constant."""
-    values = example.values[:1].expand(2, *example.values.shape[1:]).contiguous()
-    table = example.layout.table[:1].expand(2, -1).contiguous()
-    return KeyedTensor(values, Layout(table, example.layout.axes, example.layout.extents))
+    values, layout = example.values, example.layout
+    table = draw_uniform(layout.table.shape[1]).to(layout.table.device).expand(2, -1).contiguous()
+    return KeyedTensor(values.new_zeros(2, *values.shape[1:]), Layout.known(table, layout.axes, layout.extents))
 
 
 def _on(network: fx.GraphModule, steps: Steps) -> fx.GraphModule:
-    """The lowered graph with the keyed operators of another backend; parameters are shared."""
+    """The lowered graph with the keyed operators of another backend, and parameters of its own."""
     graph = copy.deepcopy(network.graph)
     for node in graph.nodes:
         if isinstance(getattr(node.target, "__self__", None), Steps):
             node.target = getattr(steps, getattr(node.target, "__name__", ""))
-    return fx.GraphModule(network, graph)
+    module = fx.GraphModule(network, graph)
+    own_constants(module)
+    return module

@@ -17,9 +17,8 @@ from torch import Tensor
 
 from inference.edges import PLAIN, Factor, Factored, Keyed, Law
 
-#: Batch size that stands for the symbolic one where an operator is run on an index tensor.
-PROBE_BATCH = 2
-BATCH = Factor(PROBE_BATCH, batch=True)
+#: Batch size that stands for the symbolic one where an operator is run on an index tensor; rarely a true size.
+PROBE_BATCH = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +36,18 @@ class Block:
 
 
 def factors_of(law: Law, sizes: Sequence[int]) -> tuple[Factor, ...]:
-    """The factors of a value with these sizes (PROBE_BATCH samples); of a plain one, axis 0 is the batch."""
+    """The factors of a value with these sizes; of a plain one, axis 0 is the batch."""
     if isinstance(law, Factored):
         return law.factors
     if isinstance(law, Keyed):
         first, last = law.axes[0], law.axes[-1] + 1
-        return (BATCH, *_plain(sizes[1:first]), Factor(law.order.size, law.order), *_plain(sizes[last:]))
-    return (BATCH, *_plain(sizes[1:]))
+        return (samples(sizes[0]), *_plain(sizes[1:first]), Factor(law.order.size, law.order), *_plain(sizes[last:]))
+    return (samples(prod(sizes[:1])), *_plain(sizes[1:]))
+
+
+def samples(count: int) -> Factor:
+    """The factor of a batch."""
+    return Factor(count, batch=True)
 
 
 def law_of_factors(factors: Sequence[Factor], sizes: Sequence[int]) -> Law:
@@ -55,7 +59,7 @@ def law_of_factors(factors: Sequence[Factor], sizes: Sequence[int]) -> Law:
     shuffled = [place for place, factor in enumerate(factors) if factor.order]
     if not shuffled:
         return PLAIN
-    if len(shuffled) > 1 or not factors[0].batch or sizes[0] != PROBE_BATCH:
+    if len(shuffled) > 1 or not factors[0].batch or sizes[0] != factors[0].size:
         return Factored(_merged(factors))
     place = shuffled[0]
     order = factors[place].order
@@ -116,6 +120,28 @@ def carried(factors: Sequence[Factor], index: Tensor) -> tuple[Factor, ...] | No
         above = step
     result += _plain([above])
     return tuple(result) if _independent(rest, result) else None
+
+
+def rearranged(factors: Sequence[Factor], index: Tensor) -> tuple[Factor, ...] | None:
+    """The factors of a value whose elements, at flat places ``index``, only change places inside of shuffled factors.
+
+    None if anything else happens.  The value is stored as the other is.
+    """
+    sizes = [factor.size for factor in factors]
+    if index.numel() != prod(sizes):
+        return None
+    index, expected, result = index.reshape(sizes), torch.zeros(sizes, dtype=torch.int64), list[Factor]()
+    for axis, factor in enumerate(factors):
+        stride, found = prod(sizes[axis + 1 :]), torch.arange(factor.size)
+        if factor.order is not None:
+            along = index.movedim(axis, 0).reshape(factor.size, -1)[:, 0]
+            found = along // stride % factor.size
+            if found.unique().numel() != factor.size:
+                return None
+            factor = Factor(factor.size, factor.order.reindex(found))  # noqa: PLW2901 - the same, in another order
+        expected += found.view(-1, *[1] * (len(sizes) - axis - 1)) * stride
+        result.append(factor)
+    return tuple(result) if torch.equal(index, expected) else None
 
 
 def _first_change(coordinate: Tensor) -> int | None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, fx, nn
+from torch._ops import OpOverload
+from torch.fx.node import map_aggregate
 
 EXPORTED = "exported_name"
 
@@ -12,6 +15,20 @@ EXPORTED = "exported_name"
 def arguments(node: fx.Node) -> list[Any]:
     """A node's positional arguments."""
     return list(node.args)
+
+
+def named_arguments(node: fx.Node) -> dict[str, Any]:
+    """All arguments of an operator of ATen by their names in its schema."""
+    if not isinstance(node.target, OpOverload):
+        raise TypeError(f"{node.name} is no operator of ATen")
+    parameters = node.target._schema.arguments  # noqa: SLF001 - the documented way to a schema
+    given = dict(zip((p.name for p in parameters), node.args, strict=False)) | node.kwargs
+    return {p.name: given.get(p.name, p.default_value) for p in parameters}
+
+
+def example(arguments: Any) -> Any:
+    """Arguments of a node with the values that stand for those of other nodes."""
+    return fx.map_arg(arguments, lambda node: node.meta["val"])
 
 
 def remember_names(module: fx.GraphModule) -> None:
@@ -57,13 +74,27 @@ def write_constant(module: nn.Module, path: str, value: Tensor) -> None:
     setattr(module.get_submodule(owner), name, nn.Parameter(value, requires_grad=False))
 
 
+def place(module: fx.GraphModule, device: torch.device) -> None:
+    """Let every device that is named in a graph be this one."""
+    for node in module.graph.nodes:
+        node.args, node.kwargs = map_aggregate(
+            (node.args, node.kwargs), lambda value: device if isinstance(value, torch.device) else value
+        )
+    module.recompile()
+
+
 def own_constants(module: nn.Module) -> None:
-    """Give ``module`` copies of its parameters and buffers, which it may share with others."""
+    """Give ``module`` copies of its parameters and buffers, which it may share with others.
+
+    Writes into the copies are counted, whatever mode this is called in.
+    """
     for owner in module.modules():
-        for name, value in [*owner.named_parameters(recurse=False), *owner.named_buffers(recurse=False)]:
+        parameters = owner.named_parameters(recurse=False, remove_duplicate=False)
+        for name, value in [*parameters, *owner.named_buffers(recurse=False, remove_duplicate=False)]:
             setattr(owner, name, _copy(value))
 
 
 def _copy(value: Tensor) -> Tensor:
-    copied = value.detach().clone()
+    with torch.inference_mode(False):
+        copied = value.detach().clone()
     return nn.Parameter(copied, requires_grad=False) if isinstance(value, nn.Parameter) else copied

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NoReturn, SupportsIndex
 
 import torch
 from torch import Tensor, fx, nn
 from torch.utils import _pytree as pytree
 
 from inference.edges import Group
-from inference.errors import InputMismatchError
-from inference.graphs import module_path
+from inference.errors import InputMismatchError, ModelError
+from inference.graphs import module_path, place, read_constant
 from inference.layout import KeyedTensor
 from inference.plan import Kitchen, LayoutGroup, Plan, keyed_value
 from keyvault.expansion import uniform_table
 
 Draw = Callable[[int], Tensor]
+#: Attributes of a KeyedModule that copies of it do not get.
+_OF_THIS_OBJECT = frozenset({"_keys", "_lock", "_stamps", "_weights"})
 
 
 def draw_uniform(positions: int) -> Tensor:
@@ -46,8 +49,25 @@ class Intermediate:
 class _Keys:
     """Tables of the inner groups, and the inputs of the graph that follow from them; others are None."""
 
-    tables: Mapping[Group, Tensor]
-    inputs: tuple[Any, ...]
+    tables: Mapping[Group, Tensor] = field(repr=False)
+    inputs: tuple[Any, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stamp:
+    """Where a weight lies, and how often it was written to, if that is counted.
+
+    It keeps the memory, so that nothing else gets the address.
+    """
+
+    address: int
+    writes: int | None
+    weight: Tensor = field(compare=False, repr=False)
+
+    @classmethod
+    def of(cls, weight: Tensor) -> _Stamp:
+        """As it is now."""
+        return cls(weight.data_ptr(), None if weight.is_inference() else weight._version, weight)  # noqa: SLF001
 
 
 class KeyedModule(nn.Module):
@@ -59,7 +79,10 @@ class KeyedModule(nn.Module):
 
     Inner layouts are drawn from this machine's randomness, one for each layout group; all samples
     of one call share them.  They are renewed before a call that would bring the frames seen under
-    them above ``rekey_every``, and they are in no state_dict and no pickle.
+    them above ``rekey_every``, and they are in no state_dict.
+
+    Its weights may be changed: what was made of them is made anew at the next call.  A write into
+    ``weight.data`` is the exception, since torch does not count it; write into ``weight.detach()``.
 
     It is for inference: no gradient flows.  Several threads may call it.
     """
@@ -67,6 +90,7 @@ class KeyedModule(nn.Module):
     _like: Tensor
     _keys: _Keys | None
     _weights: tuple[Any, ...] | None
+    _stamps: tuple[_Stamp, ...]
 
     def __init__(self, network: fx.GraphModule, plan: Plan, sample: Tensor, rekey_every: int) -> None:
         super().__init__()
@@ -74,8 +98,8 @@ class KeyedModule(nn.Module):
         #: Where inner layouts come from; measurements may put something repeatable here.
         self.draw: Draw = draw_uniform
         self.register_buffer("_like", sample.new_empty(0), persistent=False)
+        self._lock = threading.Lock()
         self._forget()
-        self.register_load_state_dict_post_hook(_forget_weights)  # type: ignore[no-untyped-call]
         self.eval()
 
     @property
@@ -128,6 +152,8 @@ class KeyedModule(nn.Module):
                 f"a keyed network takes a KeyedTensor, not a {type(x).__name__}",
                 hint="open frames with inference.isp(), or call the plain network",
             )
+        if not x.shape[0]:
+            raise InputMismatchError("the input has no samples", hint="leave out calls without frames")
         like, shape = self._like, tuple(x.shape)
         expected = "x".join("N" if size is None else str(size) for size in self.plan.shape)
         if len(shape) != len(self.plan.shape) or any(
@@ -161,10 +187,9 @@ class KeyedModule(nn.Module):
         """
         self._check(x)
         with self._lock:
-            frames = x.values.shape[0]
+            frames, weights = x.values.shape[0], self.arranged()
             stale = self._seen and self._seen + frames > self.rekey_every
             keys = self._renew() if self._keys is None or stale else self._keys
-            weights = self.arranged()
             self._seen += frames
         kitchen = self._kitchen({**keys.tables, self.plan.frame_group: x.layout.table})
         inputs = []
@@ -181,9 +206,13 @@ class KeyedModule(nn.Module):
         return self._keys
 
     def arranged(self) -> tuple[Any, ...]:
-        """The lowered graph's inputs that follow from weights alone; others are None."""
-        if self._weights is None:
-            self._weights = self._make("weights", {})
+        """The lowered graph's inputs that follow from weights alone; others are None.
+
+        They are made once, and anew, as those that follow from keys, if the weights have changed since.
+        """
+        stamps = tuple(_Stamp.of(read_constant(self.network, path)) for path in self.plan.weights)
+        if self._weights is None or stamps != self._stamps:
+            self._keys, self._weights, self._stamps = None, self._make("weights", {}), stamps
         return self._weights
 
     def _make(self, kind: str, tables: Mapping[Group, Tensor]) -> tuple[Any, ...]:
@@ -195,22 +224,36 @@ class KeyedModule(nn.Module):
 
     def _forget(self) -> None:
         """Drop everything that follows from keys or weights; the next call makes it anew."""
-        self._keys = None
-        self._weights = None
-        self._seen = 0
-        self._lock = threading.Lock()
+        with self._lock:
+            self._keys = self._weights = None
+            self._stamps = ()
+            self._seen = 0
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> KeyedModule:
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        place(self.network, self.device)
         self._forget()
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in ("_keys", "_weights", "_lock")}
+        return {name: value for name, value in self.__dict__.items() if name not in _OF_THIS_OBJECT}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self._lock = threading.Lock()
         self._forget()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> KeyedModule:
+        twin = type(self).__new__(type(self))
+        memo[id(self)] = twin
+        twin.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        return twin
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        raise ModelError(
+            "a keyed network has no pickle",
+            hint="write it to files with inference.save(), copy it with copy.deepcopy()",
+        )
 
 
 class _Observer(fx.Interpreter):
@@ -227,11 +270,6 @@ class _Observer(fx.Interpreter):
         result = super().run_node(n)
         law = self.plan.laws.get(n.name)
         if law is not None and n.op != "get_attr" and isinstance(result, Tensor):
-            self.seen.append(Intermediate(n.name, module_path(n), keyed_value(result, law, self.keys)))
+            value = result.clone()  # the next operator may write over it
+            self.seen.append(Intermediate(n.name, module_path(n), keyed_value(value, law, self.keys)))
         return result
-
-
-def _forget_weights(module: nn.Module, _: object) -> None:
-    """After new weights were loaded, nothing that was made of the old ones may stay."""
-    if isinstance(module, KeyedModule):
-        module._forget()  # noqa: SLF001 - the same file

@@ -7,9 +7,9 @@ that follows from the tables of the layout groups, or a weight that is arranged 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -34,13 +34,14 @@ class Kitchen:
         dtype, device: of the values.
     """
 
-    keys: Mapping[Group, Tensor]
+    keys: Mapping[Group, Tensor] = field(repr=False)
     network: nn.Module
     backend: Backend
     dtype: torch.dtype
     device: torch.device
 
 
+@runtime_checkable
 class Ingredient(Protocol):
     """One more input of a lowered graph."""
 
@@ -176,6 +177,11 @@ class Plan:
     tree: Any
 
     @property
+    def weights(self) -> tuple[str, ...]:
+        """Paths of the parameters and buffers that ingredients are made of."""
+        return tuple(i.path for i in self.ingredients if isinstance(i, ArrangedConstant | ArrangedWeight))
+
+    @property
     def frame_group(self) -> Group:
         """The group whose table comes with each input."""
         return self.entry.order.group
@@ -211,7 +217,7 @@ def keyed_value(value: Tensor, law: Law, keys: Mapping[Group, Tensor]) -> Tensor
     """
     if isinstance(law, Keyed):
         extents = tuple(value.shape[axis] for axis in law.axes)
-        return KeyedTensor(value, Layout(law.order.table(keys), law.axes, extents))
+        return KeyedTensor(value, Layout.known(law.order.table(keys), law.axes, extents))
     if not isinstance(law, Factored):
         return value
     others = [factor for factor in law.factors if not factor.batch]
@@ -229,4 +235,4 @@ def _own_axes(value: Tensor, factors: list[Factor], keys: Mapping[Group, Tensor]
     held = found[shuffled[0] : shuffled[-1] + 1]
     order = Product(tuple(factor for block in held for factor in block.factors))
     axes = tuple(range(held[0].first + 1, held[-1].last + 1))
-    return KeyedTensor(value, Layout(order.table(keys), axes, tuple(value.shape[axis] for axis in axes)))
+    return KeyedTensor(value, Layout.known(order.table(keys), axes, tuple(value.shape[axis] for axis in axes)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import keyword
 import math
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from inference.errors import ModelError
 from inference.graphs import EXPORTED, exported_name, module_path
 from inference.kernels import Backend
 from inference.kernels.steps import Steps
+from inference.saved_checks import check_argument, check_graph
 from inference.saved_values import Reader, Writer
 
 LIBRARIES = ("aten", "torchvision")
@@ -51,8 +52,10 @@ def write_graph(graph: fx.Graph, writer: Writer) -> list[dict[str, Any]]:
     ]
 
 
-def read_graph(nodes: Sequence[Mapping[str, Any]], reader: Reader, backend: Backend) -> fx.Graph:
-    """The graph, its keyed operators calling ``backend``.
+def read_graph(
+    nodes: Sequence[Mapping[str, Any]], reader: Reader, backend: Backend, known: Collection[str]
+) -> fx.Graph:
+    """The graph, its keyed operators calling ``backend``, and what it looks up among the ``known`` constants.
 
     Raises KeyError, TypeError or ValueError for what :func:`write_graph` never wrote.
     """
@@ -61,6 +64,7 @@ def read_graph(nodes: Sequence[Mapping[str, Any]], reader: Reader, backend: Back
         op, name = entry["op"], _identifier(entry["name"])
         target = _read_target(op, entry["target"], steps)
         arguments, keywords = reader.decode(entry["arguments"]), reader.decode(entry["keywords"])
+        check_argument([arguments, keywords])
         for keyword_name in keywords:
             _identifier(keyword_name)
         if op == "output":
@@ -71,9 +75,10 @@ def read_graph(nodes: Sequence[Mapping[str, Any]], reader: Reader, backend: Back
         if name in reader.nodes:
             raise ValueError(f"two nodes are called {name}")
         reader.nodes[name] = node
-        node.meta["nn_module_stack"] = {entry["module"]: (entry["module"], "")}
+        node.meta["nn_module_stack"] = {str(entry["module"]): (str(entry["module"]), "")}
         if entry["exported"] is not None:
-            node.meta[EXPORTED] = entry["exported"]
+            node.meta[EXPORTED] = str(entry["exported"])
+    check_graph(graph, known)
     graph.lint()
     return graph
 

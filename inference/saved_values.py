@@ -11,7 +11,6 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from math import prod
 from types import ModuleType
 from typing import Any
 
@@ -21,7 +20,7 @@ from torch import Tensor, fx
 from inference import edges, operations, plan, taps
 from inference.edges import Group, Order
 from inference.errors import ModelError
-from inference.operations import Window
+from inference.saved_checks import check_parts, check_record
 
 SETTINGS = {
     str(value): value
@@ -35,10 +34,12 @@ def _records(modules: Iterable[ModuleType]) -> dict[str, Any]:
         name: kind
         for module in modules
         for name, kind in inspect.getmembers(module, is_dataclass)
-        if kind.__module__ == module.__name__
+        if kind.__module__ == module.__name__ and kind not in _NO_RECORDS
     }
 
 
+#: What has another form in the files, or none.
+_NO_RECORDS = (Group, plan.Kitchen, plan.LayoutGroup, plan.Plan)
 RECORDS = _records((edges, operations, plan, taps))
 
 
@@ -63,7 +64,7 @@ class Writer:
             return self._all(value)
         if isinstance(value, Order):
             value = value.resolve()
-        if type(value) in RECORDS.values() and not isinstance(value, Group):
+        if type(value) in RECORDS.values():
             parts = {part.name: self.encode(getattr(value, part.name)) for part in fields(value)}
             return {"record": type(value).__name__, "parts": parts}
         for kind, name, describe in self._forms:
@@ -141,33 +142,8 @@ class Reader:
         return self._forms[kind](content)
 
     def _record(self, name: str, parts: Mapping[str, Any]) -> Any:
-        record = RECORDS[name](**{part: self.decode(content) for part, content in parts.items()})
-        if isinstance(record, Order):
-            _check_order(record)
-        elif isinstance(record, Window):
-            _check_window(record)
+        kind, decoded = RECORDS[name], {part: self.decode(content) for part, content in parts.items()}
+        check_parts(kind, decoded)
+        record = kind(**decoded)
+        check_record(record)
         return record
-
-
-def _check_order(order: Order) -> None:
-    """An order reads its group's table, and nothing beside it."""
-    which = order.which
-    inside = order.size == order.group.size if which is None else _within(which, 0, order.group.size, order.size)
-    if not inside or (order.offset is not None and order.offset.shape != (order.size,)):
-        raise ValueError("an order does not fit its group")
-
-
-def _check_window(window: Window) -> None:
-    """Taps point into the input."""
-    positions, size = prod(window.extents), prod(window.grid.size)
-    if window.taps.dtype != torch.int32 or window.taps.shape != (positions, window.grid.taps):
-        raise ValueError("taps do not fit their window")
-    if not _within(window.taps, -1, size, window.taps.numel()):
-        raise ValueError("a tap lies outside of the input")
-    orders = ((window.source, size), (window.target, positions))
-    if any(order is not None and order.size != expected for order, expected in orders):
-        raise ValueError("an order does not fit a window")
-
-
-def _within(index: Tensor, low: int, high: int, count: int) -> bool:
-    return index.numel() == count and bool(((index >= low) & (index < high)).all())

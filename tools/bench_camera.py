@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import numpy as np
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from numpy.typing import NDArray
 
-from adc_firmware import Exposure, MaskGenerator, SecureAdc
+from adc_firmware import Exposure, MaskGenerator
 from adc_firmware.readout import Addresses, read_rows
-from keyvault.derivation import commitment
+from bench_keys import KEY, chip, open_grant
 from keyvault.expansion import expand, uniform_table
-from keyvault.grant import Grant, Kind, OpenGrant, Recipient
-from keyvault.identity import thumbprint
 from keyvault.policy import Cfa, Policy, Unit
 from measure import Comparison, compare
 from sensor_sim import CameraSettings, DnScene, PixelModel, Shot, draw_chart
 from sensor_sim.pixel import DnArray, ExposedArray
 
 WIDTH, HEIGHT = 4000, 3000
-KEY = bytes(range(32))
 
 
 def run(rounds: int) -> Iterator[Comparison]:
@@ -126,33 +121,15 @@ def expansion_and_readout(rounds: int) -> Comparison:
     return compare("expansion and readout, 4000x3000, 12 bit", things, rounds=rounds, pixels=policy.photosites)
 
 
-def _chip(policy: Policy) -> SecureAdc:
-    signer = Ed25519PrivateKey.from_private_bytes(KEY)
-    public, now = signer.public_key(), int(time.time())
-    recipients = (Recipient(Kind.SENSOR, "bench", thumbprint(public)), Recipient(Kind.HOST, "host", "H" * 43))
-    grant = Grant(
-        sensor="bench",
-        epoch=1,
-        policy=policy,
-        not_before=now,
-        not_after=now + 86_400,
-        issuer="I" * 43,
-        sensor_key=public.public_bytes_raw(),
-        recipients=recipients,
-        commitment=commitment(KEY),
-    )
-    return SecureAdc(OpenGrant(grant, KEY), signer, PixelModel().converter(policy.bits))
-
-
 def capture(rounds: int, *, noise: bool) -> Comparison:
     """Light to a frame in memory: plain DN, and a signed private frame with a fresh key."""
     policy, pixel = Policy(WIDTH, HEIGHT, Cfa.RGGB), PixelModel()
     source = ExposedArray(draw_chart(WIDTH, HEIGHT), policy, CameraSettings(noise=noise), pixel, Shot(0, 0))
-    converter, chip = pixel.converter(policy.bits), _chip(policy)
+    converter, secure = pixel.converter(policy.bits), chip(open_grant(policy))
     exposure = Exposure(10_000, 1_000, (1_024, 1_024, 1_024), 0)
     things = {
         "plain: pixels and conversion": lambda: converter.convert(source.rows(0, HEIGHT)),
-        "private: the same, keys, shuffle, mask, signature": lambda: chip.read_out(source, exposure),
+        "private: the same, keys, shuffle, mask, signature": lambda: secure.read_out(source, exposure),
     }
     title = f"capture, 4000x3000, 12 bit, noise {'on' if noise else 'off'}"
     return compare(title, things, rounds=rounds, pixels=policy.photosites)

@@ -30,7 +30,7 @@ class Timing:
         name: what it is.
         median_s, best_s: seconds a call.
         ratio: median over rounds of its time divided by the baseline's in the same round.
-        megapixels_per_s: from the median; None where that says nothing.
+        megapixels_per_s, frames_per_s: from the median; None where that says nothing.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Timing:
     best_s: float
     ratio: float
     megapixels_per_s: float | None = None
+    frames_per_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Comparison:
         lines = [f"{self.title} (medians of {self.rounds} paired rounds; ratio to {self.baseline})"]
         for timing in self.timings:
             speed = "" if timing.megapixels_per_s is None else f"{timing.megapixels_per_s:10.1f} Mpx/s"
+            speed += "" if timing.frames_per_s is None else f"{timing.frames_per_s:10.1f} frames/s"
             lines.append(f"  {timing.name:<{name_width}} {_duration(timing.median_s)} {timing.ratio:8.3f}{speed}")
         return "\n".join(lines)
 
@@ -69,11 +71,12 @@ def compare(
     *,
     rounds: int,
     pixels: int | None = None,
+    frames: int | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Comparison:
     """Time ``things`` in paired, interleaved rounds after one call of each to warm up.
 
-    The first one is the baseline.  ``pixels`` is what one call handles, for a throughput.
+    The first one is the baseline.  ``pixels`` and ``frames`` are what one call handles, for a throughput.
     """
     names = list(things)
     for thing in things.values():
@@ -85,13 +88,18 @@ def compare(
             begin = clock()
             things[name]()
             seconds[name].append(clock() - begin)
-    return Comparison(title, names[0], rounds, tuple(_timing(name, seconds, names[0], pixels) for name in names))
+    return Comparison(
+        title, names[0], rounds, tuple(_timing(name, seconds, names[0], pixels, frames) for name in names)
+    )
 
 
-def _timing(name: str, seconds: Mapping[str, list[float]], baseline: str, pixels: int | None) -> Timing:
+def _timing(
+    name: str, seconds: Mapping[str, list[float]], baseline: str, pixels: int | None, frames: int | None
+) -> Timing:
     own = seconds[name]
     ratio = median(mine / base for mine, base in zip(own, seconds[baseline], strict=True))
-    return Timing(name, median(own), min(own), ratio, None if pixels is None else pixels / median(own) / 1e6)
+    speed = None if pixels is None else pixels / median(own) / 1e6
+    return Timing(name, median(own), min(own), ratio, speed, None if frames is None else frames / median(own))
 
 
 def _duration(seconds: float) -> str:

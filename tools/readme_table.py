@@ -54,7 +54,8 @@ def _section(path: Path, result: dict[str, Any]) -> str:
 
 def _row(timing: dict[str, Any]) -> str:
     speed = timing["megapixels_per_s"]
-    rate = "" if speed is None else f"{speed:.0f} Mpx/s"
+    frames = timing.get("frames_per_s")
+    rate = f"{frames:.0f} frames/s" if frames else "" if speed is None else f"{speed:.0f} Mpx/s"
     return f"| {timing['name']} | {_duration(timing['median_s'])} | {timing['ratio']:.3g} | {rate} |"
 
 

@@ -81,4 +81,4 @@ def _batch(frames: Iterable[ShuffledFrame], count: int, settings: IspSettings) -
         layouts[index] = frame.permutation.table if settings.keep_order else fresh_order(height * width)
         develop(frame, plan, Grid(values[index], layouts[index], width))
     mapped = torch.from_numpy(values).view(count, height, width, 3).permute(0, 3, 1, 2)
-    return KeyedTensor(mapped, Layout(torch.from_numpy(layouts), (2, 3), (height, width)))
+    return KeyedTensor(mapped, Layout.known(torch.from_numpy(layouts), (2, 3), (height, width)))

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from inference.kernels.epilogue import Epilogue
-from inference.kernels.matmul import PackedMatrix
 
 
 class TapWeight(Protocol):
@@ -28,15 +27,19 @@ def tap_weight(weight: Tensor, groups: int) -> TapWeight:
 
 
 class Dense:
-    """One matrix (O, T C)."""
+    """One matrix (T C, O)."""
 
     def __init__(self, weight: Tensor) -> None:
         self.outputs = weight.shape[0]
-        self._matrix = PackedMatrix(weight.flatten(2).transpose(1, 2).reshape(self.outputs, -1))
+        self._matrix = weight.flatten(2).permute(2, 1, 0).flatten(0, 1).contiguous()
 
     def multiply(self, tapped: Tensor, epilogue: Epilogue, out: Tensor) -> None:
         """One matrix product."""
-        self._matrix.multiply(tapped.flatten(1), epilogue, out)
+        if epilogue.bias is None:
+            torch.mm(tapped.flatten(1), self._matrix, out=out)
+        else:
+            torch.addmm(epilogue.bias, tapped.flatten(1), self._matrix, out=out)
+        epilogue.finish(out, biased=True)
 
 
 class Grouped:

@@ -11,7 +11,10 @@ from inference.passes.constants import fold_constants
 from inference.passes.decompose import decompose
 from inference.passes.fold import fold_batch_norm
 from inference.passes.fuse import fuse_activations, fuse_sums
+from inference.passes.in_place import write_in_place
 from inference.passes.lower import lower
+from inference.passes.regions import inline_regions
+from inference.passes.results import refuse_results
 
 __all__ = [
     "LayoutCheckError",
@@ -22,7 +25,10 @@ __all__ = [
     "fold_constants",
     "fuse_activations",
     "fuse_sums",
+    "inline_regions",
     "lower",
+    "refuse_results",
     "remove_no_ops",
     "remove_writes",
+    "write_in_place",
 ]

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from math import prod
 
 from torch import fx
 
-from inference.edges import PLAIN, Group, Keyed, Law, Order
-from inference.errors import UnsupportedOperator, UnsupportedOperatorError
-from inference.graphs import module_path
+from inference.edges import PLAIN, Factored, Group, Keyed, Law, Order
+from inference.errors import UnsupportedOperator
+from inference.passes.joining import REASON, joined_in_order
+from inference.passes.refusals import described, refuse
 from inference.rules import RULES
-from inference.rules.call import Call, Unsupported, extents_of, is_tensor, law_of, relayout
-
-SUPPORTED_HINT = "replace these operators, or run these parts of the network outside of secure()"
-_FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
+from inference.rules.call import Call, Unsupported, extents_of, is_tensor, law_of, relayout, sizes_of
 
 
 def assign_layouts(module: fx.GraphModule, axes: tuple[int, ...]) -> fx.GraphModule:
@@ -30,9 +27,9 @@ def assign_layouts(module: fx.GraphModule, axes: tuple[int, ...]) -> fx.GraphMod
     planner = _Planner(axes)
     for node in module.graph.nodes:
         planner.plan(node)
-    if planner.refused:
-        raise UnsupportedOperatorError(planner.refused, hint=SUPPORTED_HINT)
+    refuse(planner.refused)
     planner.graph.eliminate_dead_code()
+    refuse([described(node, REASON) for node in joined_in_order(planner.graph)])
     return fx.GraphModule(module, planner.graph)
 
 
@@ -41,6 +38,7 @@ class _Planner:
         self.axes = axes
         self.graph = fx.Graph()
         self.planned: dict[fx.Node, fx.Node] = {}
+        self.samples = 0
         self.refused: list[UnsupportedOperator] = []
 
     def plan(self, node: fx.Node) -> None:
@@ -58,7 +56,7 @@ class _Planner:
         return planned
 
     def _enter(self, node: fx.Node) -> fx.Node:
-        positions = prod(extents_of(node, self.axes))
+        positions, self.samples = prod(extents_of(node, self.axes)), sizes_of(node)[0]
         frame = self._copy(node, Keyed(Order.of(Group(positions, node.name, given=True)), self.axes))
         return relayout(self.graph, frame, Order.of(Group(positions, f"{node.name}_entry")), self.axes, "_entry")
 
@@ -67,9 +65,12 @@ class _Planner:
             call = Call(node, self.graph, self.planned)
             if call.target not in RULES:
                 raise Unsupported
-            return RULES[call.target](call)
+            planned = RULES[call.target](call)
+            if not _has_samples(law_of(planned)):
+                raise Unsupported("nothing is left of the samples")
+            return planned
         except Unsupported as refusal:
-            self.refused.append(_describe(node, str(refusal)))
+            self.refused.append(described(node, str(refusal)))
             return self._pretend(node)
 
     def _pretend(self, node: fx.Node) -> fx.Node:
@@ -78,7 +79,8 @@ class _Planner:
         if law is None:
             return self._copy(node, PLAIN)
         try:
-            positions = prod(extents_of(node, law.axes)) if is_tensor(node) else 0
+            fits = is_tensor(node) and sizes_of(node)[:1] == [self.samples]
+            positions = prod(extents_of(node, law.axes)) if fits else 0
         except (IndexError, Unsupported):
             positions = 0
         if not positions:
@@ -86,13 +88,5 @@ class _Planner:
         return self._copy(node, Keyed(Order.of(Group(positions, node.name)), law.axes))
 
 
-def _describe(node: fx.Node, reason: str) -> UnsupportedOperator:
-    operator = f"{node.target} ({reason})" if reason else str(node.target)
-    return UnsupportedOperator(operator, module_path(node), _source(node.meta.get("stack_trace") or ""))
-
-
-def _source(trace: str) -> str:
-    """The innermost line of a stack trace that is not torch's own."""
-    frames = [(m["file"], m["line"]) for m in _FRAME.finditer(trace)]
-    own = [frame for frame in frames if "/torch/" not in frame[0]] or frames
-    return ":".join(own[-1]) if own else ""
+def _has_samples(law: Law) -> bool:
+    return not isinstance(law, Factored) or any(factor.batch for factor in law.factors)

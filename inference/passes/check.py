@@ -27,13 +27,21 @@ COLLAPSING = frozenset(
         aten.amin.default,
         aten.linear.default,
         aten.mean.dim,
+        aten.scaled_dot_product_attention.default,
         aten.sum.dim_IntList,
         aten.sym_size.int,
+        aten.var.dim,
     }
 )
 #: Operators whose inputs may be in different orders, of which the result has some.
 CONTRACTING = frozenset(
-    {aten.bmm.default, aten.einsum.default, aten.matmul.default, aten.scaled_dot_product_attention.default}
+    {
+        aten.bmm.default,
+        aten.einsum.default,
+        aten.linear.default,
+        aten.matmul.default,
+        aten.scaled_dot_product_attention.default,
+    }
 )
 
 
@@ -130,7 +138,7 @@ def _check_untouched(node: fx.Node) -> None:
 def _agrees(node: fx.Node, first: int, last: int, order: AnyOrder | None) -> bool:
     """Whether a node's axes from ``first`` to ``last - 1``, and no others of them, are in this order."""
     held = [block for block in blocks(factored(node), sizes_of(node)) if first <= block.first < last]
-    if isinstance(law_of(node), Plain) or order is None:
-        return isinstance(law_of(node), Plain) and order is None
+    if held[-1].last != last:
+        return False
     found = join([factor for block in held for factor in block.factors])
-    return found is not None and held[-1].last == last and found.same(order)
+    return all(block.fixed for block in held) if order is None else found is not None and found.same(order)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ import torch
 from torch import Tensor, fx
 from torch._ops import OpOverload
 
-from inference.graphs import arguments, origin
+from inference.graphs import arguments, example, named_arguments, origin, write_constant
+from inference.rules.call import fixed_size
 
 aten = torch.ops.aten
 
@@ -30,16 +32,14 @@ class Pen:
 
     def __getitem__(self, name: str) -> Any:
         """An argument of the node by its name."""
-        parameters = self.node.target._schema.arguments  # type: ignore[union-attr]  # noqa: SLF001 - the documented way
-        given = dict(zip((p.name for p in parameters), self.node.args, strict=False)) | self.node.kwargs
-        return {p.name: given.get(p.name, p.default_value) for p in parameters}[name]
+        return named_arguments(self.node)[name]
 
     def write(self, target: OpOverload, *inputs: Any) -> fx.Node:
         """One operator."""
         graph = self.node.graph
         with graph.inserting_before(self.node):
             written = graph.call_function(target, inputs)
-        value = target(*fx.map_arg(inputs, lambda argument: argument.meta["val"]))
+        value = target(*example(inputs))
         written.meta.update(origin(self.node), val=value)
         return written
 
@@ -101,6 +101,86 @@ def expand_as(pen: Pen) -> fx.Node:
     kept = [axis >= missing and own[axis - missing] == shape[axis] for axis in range(len(shape))]
     sizes = [-1 if kept[axis] else int(shape[axis]) for axis in range(len(shape))]
     return pen.write(aten.expand.default, source, sizes)
+
+
+@decomposition(aten.reshape_as.default)
+def reshape_as(pen: Pen) -> fx.Node:
+    """A reshape."""
+    sizes = [-1 if (size := fixed_size(extent)) is None else size for extent in pen.node.meta["val"].shape]
+    return pen.write(aten.reshape.default, pen["self"], sizes)
+
+
+@decomposition(aten.type_as.default)
+def type_as(pen: Pen) -> fx.Node:
+    """A change of dtype."""
+    return pen.write(aten.to.dtype, pen["self"], pen["other"].meta["val"].dtype)
+
+
+@decomposition(aten.addcmul.default)
+def addcmul(pen: Pen) -> fx.Node:
+    """A product, scaled, and a sum."""
+    product = pen.write(aten.mul.Tensor, pen["tensor1"], pen["tensor2"])
+    scaled = product if pen["value"] == 1 else pen.write(aten.mul.Scalar, product, pen["value"])
+    return pen.write(aten.add.Tensor, pen["self"], scaled)
+
+
+@decomposition(aten.avg_pool1d.default)
+def avg_pool1d(pen: Pen) -> fx.Node:
+    """A pooling of maps of one row."""
+    row = pen.write(aten.unsqueeze.default, pen["self"], -2)
+    kernel, stride, padding = pen["kernel_size"], pen["stride"] or pen["kernel_size"], pen["padding"]
+    window = [1, *kernel], [1, *stride], [0, *padding]
+    pooled = pen.write(aten.avg_pool2d.default, row, *window, pen["ceil_mode"], pen["count_include_pad"])
+    return pen.write(aten.squeeze.dim, pooled, -2)
+
+
+@decomposition(aten.im2col.default)
+def im2col(pen: Pen) -> fx.Node:
+    """A depthwise convolution each of whose kernels is one at a single tap."""
+    channels = int(pen["self"].meta["val"].shape[1])
+    geometry = pen["stride"], pen["padding"], pen["dilation"]
+    taps = pen.write(aten.conv2d.default, pen["self"], _single_taps(pen, channels), None, *geometry, channels)
+    return pen.write(aten.flatten.using_ints, taps, 2)
+
+
+@decomposition(aten.col2im.default)
+def col2im(pen: Pen) -> fx.Node:
+    """The transposed convolution with the same kernels."""
+    out, kernel, stride, padding, dilation = (
+        pen[name] for name in ("output_size", "kernel_size", "stride", "padding", "dilation")
+    )
+    reach = [out[a] + 2 * padding[a] - dilation[a] * (kernel[a] - 1) - 1 for a in (0, 1)]
+    size = [reach[a] // stride[a] + 1 for a in (0, 1)]
+    left = [reach[a] % stride[a] for a in (0, 1)]
+    channels = int(pen["self"].meta["val"].shape[1]) // math.prod(kernel)
+    taps = pen.write(aten.unflatten.int, pen["self"], 2, size)
+    weight = _single_taps(pen, channels)
+    return pen.write(aten.conv_transpose2d.input, taps, weight, None, stride, padding, left, channels, dilation)
+
+
+def _single_taps(pen: Pen, channels: int) -> fx.Node:
+    """A constant (channels T, 1, kh, kw): for every channel T kernels, the t-th of which is one at tap t."""
+    kernel, like = pen["kernel_size"], pen["self"].meta["val"]
+    taps = math.prod(kernel)
+    weight = torch.eye(taps, dtype=like.dtype).view(taps, 1, *kernel).repeat(channels, 1, 1, 1)
+    graph, path = pen.node.graph, f"_single_taps_{pen.node.name}"
+    if graph.owning_module is None:
+        raise TypeError("the graph belongs to no module")
+    write_constant(graph.owning_module, path, weight.to(like.device))
+    with graph.inserting_before(pen.node):
+        stored = graph.get_attr(path)
+    stored.meta.update(origin(pen.node), val=like.new_empty(weight.shape))
+    return stored
+
+
+@decomposition(aten.max.dim)
+def maximum_along(pen: Pen) -> list[fx.Node]:
+    """The largest values, and where they are."""
+    axis, keep = pen["dim"], pen["keepdim"]
+    return [
+        pen.write(aten.amax.default, pen["self"], [axis], keep),
+        pen.write(aten.argmax.default, pen["self"], axis, keep),
+    ]
 
 
 @decomposition(aten.unbind.int)

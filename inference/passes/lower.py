@@ -8,6 +8,7 @@ from torch import fx
 from torch.utils import _pytree as pytree
 
 from inference.edges import Keyed
+from inference.errors import ModelError
 from inference.graphs import arguments
 from inference.kernels import Backend
 from inference.kernels.steps import Steps
@@ -15,12 +16,17 @@ from inference.operations import Arranged, Conv, Copy, Largest, Weighted, Window
 from inference.plan import ArrangedConstant, ArrangedWeight, Ingredient, Plan, StoredWeights, TapTable
 from inference.rules.call import fixed_size, law_of, shape_of
 
+#: Backends that interpolate between values.
+FLOATING_ONLY = frozenset({"reference"})
+
 
 def lower(module: fx.GraphModule, backend: Backend, tree: Any) -> tuple[fx.GraphModule, Plan]:
     """Replace the keyed operators of ``module``, in place.
 
     Tables and arranged weights become inputs of the graph, after the one it has.  Parameters stay
     where they are.  ``tree`` says how the results are nested.
+
+    Raises ModelError if the backend cannot compute with a value's dtype.
     """
     return _Lowering(module, backend).run(tree)
 
@@ -67,6 +73,7 @@ class _Lowering:
     def _step(self, node: fx.Node, operation: Windowed) -> tuple[Any, tuple[Any, ...]]:
         """The call for a keyed operator: function and arguments."""
         window, values = operation.window, arguments(node)[0]
+        self._refuse_integers(values)
         table = self._input(f"{node.name}_taps", TapTable(window))
         shape = (window.axes, window.extents)
         match operation:
@@ -81,6 +88,14 @@ class _Lowering:
                 return self.steps.weighted, (values, table, stored, shape)
             case Copy(fill=fill):
                 return self.steps.copy, (values, table, fill, shape)
+
+    def _refuse_integers(self, values: fx.Node) -> None:
+        dtype = values.meta["val"].dtype
+        if self.backend.name in FLOATING_ONLY and not dtype.is_floating_point:
+            raise ModelError(
+                f"backend {self.backend.name!r} cannot move {values.name}, which is {dtype}",
+                hint="use backend='gather', or 'portable'",
+            )
 
     def _input(self, name: str, ingredient: Ingredient) -> fx.Node:
         with self.graph.inserting_after(self.last_input):

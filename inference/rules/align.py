@@ -10,9 +10,9 @@ import torch
 from torch import fx
 
 from inference.edges import PLAIN, Factor, Factored, join, unify
-from inference.factors import blocks, law_of_factors
+from inference.factors import blocks, carried, law_of_factors
 from inference.operations import Arranged, Copy, Window
-from inference.rules.call import Call, Unsupported, emit_keyed, factored, fixed_size, law_of, plane, sizes_of
+from inference.rules.call import Call, Unsupported, emit_keyed, factored, fixed_size, law_of, plane, shape_of, sizes_of
 
 aten = torch.ops.aten
 ELSEWHERE = "two inputs are shuffled along different axes"
@@ -47,18 +47,34 @@ def operand(call: Call, node: fx.Node, factors: Sequence[Factor], sizes: Sequenc
             continue
         elif extents == list(sizes[block.first : block.last]):
             wanted += block.factors
-        elif law_of(node) is PLAIN:
+        else:
             expanded[block.first : block.last] = sizes[block.first : block.last]
             wanted += block.factors
-        else:
-            raise Unsupported("two shuffled inputs are broadcast against each other")
     if not any(factor.order for factor in wanted):
         return node if law_of(node) is PLAIN else agree(call, node, wanted)
     if node.op == "get_attr":
         return emit_keyed(call.graph, Arranged(tuple(wanted), tuple(expanded)), (node,), PLAIN, node, "_arranged")
-    if expanded != padded or not any(factor.batch for factor in wanted):
-        raise Unsupported("a computed operand that is not shuffled is broadcast along shuffled axes")
-    return agree(call, node, wanted)
+    if not any(factor.batch for factor in wanted):
+        raise Unsupported("a computed operand without samples is broadcast along shuffled axes")
+    return agree(call, node if expanded == padded else _expanded(call, node, padded, expanded), wanted)
+
+
+def _expanded(call: Call, node: fx.Node, padded: Sequence[int], sizes: Sequence[int]) -> fx.Node:
+    """``node`` with ``sizes``, to which it is broadcast; with all axes, its own are ``padded``."""
+    law = law_of(node)
+    if law is not PLAIN:
+        factors = carried(factored(node), torch.arange(prod(padded)).view(*padded).expand(*sizes))
+        if factors is None:
+            raise Unsupported("two shuffled inputs are broadcast against each other")
+        law = law_of_factors(factors, sizes)
+    missing = len(sizes) - len(shape_of(node))
+    shape = [
+        size if axis < missing or size != own else -1
+        for axis, (own, size) in enumerate(zip(padded, sizes, strict=True))
+    ]
+    emitted = call.emit(aten.expand.default, ((node, shape), {}), law, node.meta["val"].expand(shape))
+    emitted.name = f"{node.name}_expanded"
+    return emitted
 
 
 def agree(call: Call, node: fx.Node, wanted: Sequence[Factor]) -> fx.Node:

@@ -14,7 +14,7 @@ from torch._ops import OpOverload
 from inference.edges import PLAIN, Factor, Factored, Group, Keyed, Law, Order, Plain
 from inference.factors import PROBE_BATCH, factors_of, law_of_factors
 from inference.graphs import origin
-from inference.operations import Copy, Operation, Window, keyed
+from inference.operations import Arranged, Copy, Operation, Window, keyed
 from inference.taps import Grid
 
 aten = torch.ops.aten
@@ -149,6 +149,13 @@ def emit_keyed(
     node = graph.create_node("call_function", keyed, tuple(inputs), name=like.name + suffix)
     node.meta.update(origin(like), val=like.meta["val"], law=law, operation=operation)
     return node
+
+
+def arranged(call: Call, constant: fx.Node, factors: Sequence[Factor]) -> fx.Node:
+    """A parameter or buffer in the orders of the factors of its flat index."""
+    if constant.op != "get_attr":
+        raise Unsupported("the weight is computed in the network")
+    return emit_keyed(call.graph, Arranged(tuple(factors), tuple(shape_of(constant))), (constant,), PLAIN, constant)
 
 
 def relayout(graph: fx.Graph, node: fx.Node, order: Order, axes: tuple[int, ...], suffix: str = "_relayout") -> fx.Node:

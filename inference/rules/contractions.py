@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 
 import torch
 from torch import fx
 
-from inference.edges import PLAIN, Factor, Keyed
+from inference.edges import PLAIN, Factor, Group, Order
 from inference.factors import blocks
 from inference.rules.align import operand
 from inference.rules.call import Call, Unsupported, factored, law_of, shape_of, sizes_of
 from inference.rules.table import rule
-from inference.rules.windowing import split_axes
+from inference.rules.windowing import split_around
 
 aten = torch.ops.aten
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -75,6 +75,9 @@ def _contract(
         for label, factors in zip(own, found, strict=True):
             if label not in held or _weight(factors) > _weight(held[label]):
                 held[label] = factors
+    for label in _new_positions(nodes, labels, held, result):
+        size = _size(held[label])
+        held[label] = [Factor(size, Order.of(Group(size, call.node.name)))]
     sizes = {label: _size(factors) for label, factors in held.items()}
     parts = [
         (node, [factor for label in own for factor in held[label]], [sizes[label] for label in own])
@@ -83,14 +86,34 @@ def _contract(
     return parts, [factor for label in result for factor in held[label]]
 
 
+def _new_positions(
+    nodes: Sequence[fx.Node], labels: Sequence[str], held: Mapping[str, Sequence[Factor]], result: str
+) -> list[str]:
+    """Labels of the result that only plain operands have, which are multiplied along shuffled positions.
+
+    What they make of the positions for each channel, or whatever else there is beside the samples, are
+    positions again, which lie in true order if nothing is done about it.
+    """
+    if len(result) < 3:  # what is made of each sample is not positions
+        return []
+    plain, computed = (
+        [set(own) for node, own in zip(nodes, labels, strict=True) if (law_of(node) is PLAIN) == wanted]
+        for wanted in (True, False)
+    )
+    summed = {label for label, factors in held.items() if label not in result and any(f.order for f in factors)}
+    found = set[str]().union(*(own for own in plain if own & summed)).difference(*computed)
+    return [label for label in result if label in found and _size(held[label]) > 1]
+
+
 def _agreed(call: Call, part: Part) -> fx.Node:
     return operand(call, *part)
 
 
 def _separated(call: Call, node: fx.Node) -> fx.Node:
     """A node each of whose axes is shuffled by itself."""
-    law = law_of(node)
-    return split_axes(call, node, law) if isinstance(law, Keyed) and len(law.axes) > 1 else node
+    for axis in range(len(shape_of(node)) if law_of(node) is not PLAIN else 0):
+        node = split_around(call, node, axis)
+    return node
 
 
 def _by_axis(node: fx.Node) -> list[list[Factor]]:

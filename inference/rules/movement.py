@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, fx
 
 from inference.edges import Factor, Keyed, Order, orders_of
-from inference.factors import BATCH, PROBE_BATCH, carried, law_of_factors
+from inference.factors import carried, law_of_factors, rearranged, samples
 from inference.operations import Copy, Window
 from inference.rules.align import reshaped
 from inference.rules.call import Call, Unsupported, extents_of, factored, law_of, plane, shape_of, sizes_of
 from inference.rules.table import rule
-from inference.rules.windowing import join_windows, split_axes, split_beside_samples
+from inference.rules.windowing import join_windows, settle_merged, split_around, split_beside_samples
 from inference.taps import PADDING
 
 aten = torch.ops.aten
@@ -51,6 +51,7 @@ class _Moved:
     aten.flatten.using_ints,
     aten.flip.default,
     aten.permute.default,
+    aten.repeat_interleave.self_int,
     aten.reshape.default,
     aten.roll.default,
     aten.select.int,
@@ -65,30 +66,34 @@ def movement(call: Call) -> fx.Node:
     """Runs as it is, derives the order, or copies with one tap a position."""
     sizes = sizes_of(call.source)
     index = call.run(torch.arange(prod(sizes)).view(sizes))
+    source = call.source
     found = carried(call.factors, index)
     if found is not None:
-        return split_beside_samples(call, call.keep_factors(found))
-    source, law = call.source, law_of(call.source)
-    if not isinstance(law, Keyed):
+        source = settle_merged(call, source, found)
+        return split_beside_samples(call, call.keep_factors(carried(factored(source), index) or found, self=source))
+    if not isinstance(law_of(source), Keyed) and rearranged(factored(source), index) is None:
         source = join_windows(call, source)
-        law = law_of(source)
-    elif _comes_apart(source, law, index):
-        source = split_axes(call, source, law)
+    turned = rearranged(factored(source), index)
+    if turned is not None:
+        return call.reshape(source, law_of_factors(turned, sizes_of(call.node)), call.node.meta["val"])
+    law = law_of(source)
+    if isinstance(law, Keyed) and _comes_apart(source, law, index):
+        source = split_around(call, source, law.axes[0])
         return call.keep_factors(carried(factored(source), index) or (), self=source)
-    if not isinstance(law, Keyed) or index.shape[:1] != (PROBE_BATCH,):
+    if not isinstance(law, Keyed) or index.shape[:1] != (sizes_of(source)[0],):
         raise Unsupported("moves positions between samples")
     return _moved_positions(call, source, law, index)
 
 
 def _comes_apart(source: fx.Node, law: Keyed, index: Tensor) -> bool:
-    """Whether a movement puts other axes between shuffled ones, each of which stays whole."""
+    """Whether a movement puts other axes between shuffled ones, or in front of the samples; each stays whole."""
     sizes = sizes_of(source)
     axes = [Factor(size, law.order if axis in law.axes else None, axis == 0) for axis, size in enumerate(sizes)]
     found = carried(axes, index)
     if found is None:
         return False
     places = [place for place, factor in enumerate(found) if factor.order]
-    return places != list(range(places[0], places[-1] + 1))
+    return places != list(range(places[0], places[-1] + 1)) or not found[0].batch
 
 
 def _moved_positions(call: Call, source: fx.Node, law: Keyed, index: Tensor) -> fx.Node:
@@ -119,7 +124,7 @@ def _turned(call: Call, source: fx.Node, law: Keyed, in_front: int) -> tuple[fx.
         raise Unsupported("moves positions and something else at once")
     pair = [Factor(high // low), Factor(law.order.size, law.order)]
     old, new = (pair, pair[::-1]) if before > in_front else (pair[::-1], pair)
-    ends = [BATCH, Factor(low)], [Factor(before * after // high)]
+    ends = [samples(sizes[0]), Factor(low)], [Factor(before * after // high)]
     split = reshaped(call, source, [*ends[0], *old, *ends[1]], [-1, low, old[0].size, old[1].size, ends[1][0].size])
     factors, value = [*ends[0], *new, *ends[1]], split.meta["val"].transpose(2, 3)
     turned_law = law_of_factors(factors, [factor.size for factor in factors])
@@ -181,7 +186,7 @@ def copied(call: Call, source: fx.Node, taps: Tensor, law: Keyed, fill: float = 
     copy = call.operate(Copy(window, fill), (source,), opened)
     copy.meta["val"] = source.meta["val"].new_empty(shape)
     factors = [
-        BATCH,
+        samples(sizes[0]),
         *map(Factor, sizes[1:first]),
         Factor(count, orders_of(opened)[0] if orders_of(opened) else None),
         *map(Factor, sizes[last:]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from math import prod
 
 import torch
 from torch import fx
@@ -60,10 +61,11 @@ aten = torch.ops.aten
     aten.sub.Tensor,
     aten.tanh.default,
     aten.threshold.default,
+    aten.to.dtype,
 )
 def pointwise(call: Call) -> fx.Node:
-    """Runs on stored values; all inputs are brought into the order of the first keyed one."""
-    leader = next(node for node in call.tensors if law_of(node) is not PLAIN)
+    """Runs on stored values; all inputs are brought into the order of the one with most positions."""
+    leader = max((node for node in call.tensors if law_of(node) is not PLAIN), key=_positions)
     factors = spread(call, leader)
     changed = {
         name: operand(call, node, factors, sizes_of(call.node))
@@ -71,6 +73,11 @@ def pointwise(call: Call) -> fx.Node:
         if isinstance(node := call.arguments.get(name), fx.Node) and is_tensor(node) and node is not leader
     }
     return call.keep_factors(factors, **changed)
+
+
+def _positions(node: fx.Node) -> int:
+    """How many positions are shuffled."""
+    return prod(factor.size for factor in factored(node) if factor.order)
 
 
 @rule(aten.cat.default)

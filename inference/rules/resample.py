@@ -11,6 +11,8 @@ from inference.rules.table import rule
 from inference.rules.windows import MAP, map_size, size_of
 
 aten = torch.ops.aten
+#: Maps of the input's size that conversion holds at once.
+MAPS_AT_ONCE = 16
 
 
 @rule(
@@ -34,15 +36,18 @@ def interpolation(call: Call) -> fx.Node:
 
 def _along(call: Call, axis: int) -> tuple[Tensor, Tensor]:
     """Rows (axis 0) or columns that each output row or column reads: indices and float64 weights (out, T)."""
-    size = map_size(call)
-    basis = torch.eye(size[axis], dtype=call.node.meta["val"].dtype)
-    spread = basis[:, :, None] if axis == 0 else basis[:, None, :]
-    maps = spread.expand(size[axis], *size)[None]
-    response = call.run(maps.contiguous()).double()[0]
-    matrix = (response[:, :, 0] if axis == 0 else response[:, 0, :]).T
+    basis = torch.eye(map_size(call)[axis], dtype=call.node.meta["val"].dtype)
+    matrix = torch.cat([_response(call, some, axis) for some in basis.split(MAPS_AT_ONCE)]).double().T
     count = int((matrix != 0).sum(1).max())
     index = matrix.abs().topk(count, 1).indices
     return index, matrix.gather(1, index)
+
+
+def _response(call: Call, lines: Tensor, axis: int) -> Tensor:
+    """What becomes of ``lines`` (n, size), as maps that vary along one axis: (n, out)."""
+    maps = (lines[:, :, None] if axis == 0 else lines[:, None, :]).expand(-1, *map_size(call))
+    response = call.run(maps.contiguous()[None])[0]
+    return (response[:, :, 0] if axis == 0 else response[:, 0, :]).clone()
 
 
 def _joint(rows: tuple[Tensor, Tensor], columns: tuple[Tensor, Tensor], width: int) -> tuple[Tensor, Tensor]:

@@ -8,18 +8,21 @@ Where the windows become a map again, it is copied back into an order of all its
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 
 from torch import fx
 
-from inference.edges import Factor, Group, Keyed, Order
+from inference.edges import PLAIN, Factor, Group, Order
 from inference.factors import blocks
 from inference.rules.align import regroup
-from inference.rules.call import Call, Unsupported, extents_of, factored, sizes_of
+from inference.rules.call import Call, Unsupported, factored, law_of, sizes_of
 
 
 def split_beside_samples(call: Call, node: fx.Node) -> fx.Node:
     """``node`` with windows shuffled by themselves, if a movement has put windows into its batch axis."""
+    if law_of(node) is PLAIN:
+        return node
     sizes = sizes_of(node)
     first = blocks(factored(node), sizes)[0]
     if first.last == 1 or len(first.factors) != 2 or not (first.factors[0].batch and first.factors[1].order):
@@ -28,16 +31,40 @@ def split_beside_samples(call: Call, node: fx.Node) -> fx.Node:
     return _split(call, node, 1, [windows, first.factors[1].size // windows])
 
 
-def split_axes(call: Call, node: fx.Node, law: Keyed) -> fx.Node:
-    """``node`` with each of its shuffled axes shuffled by itself."""
-    sizes = [size for size in extents_of(node, law.axes) if size > 1]
-    place = next(place for place, factor in enumerate(factored(node)) if factor.order)
-    return _split(call, node, place, sizes)
-
-
 def _split(call: Call, node: fx.Node, place: int, parts: list[int]) -> fx.Node:
     new = [Factor(size, Order.of(Group(size, f"{call.node.name}_{n}"))) for n, size in enumerate(parts) if size > 1]
     return regroup(call, node, factored(node), (place, place + 1), new)
+
+
+def split_around(call: Call, node: fx.Node, axis: int) -> fx.Node:
+    """``node`` with axes that are shuffled together, of which ``axis`` is one, shuffled each by itself."""
+    sizes, factors = sizes_of(node), factored(node)
+    block = next(block for block in blocks(factors, sizes) if block.first <= axis < block.last)
+    if block.last - block.first == 1 or len(block.factors) != 1 or block.factors[0].batch:
+        return node
+    place = [factor.order for factor in factors].index(block.factors[0].order)
+    return _split(call, node, place, sizes[block.first : block.last])
+
+
+def settle_merged(call: Call, node: fx.Node, found: Sequence[Factor]) -> fx.Node:
+    """``node``, with positions in true order that a movement merges with channels, away from other positions.
+
+    ``found`` are the factors of the result.  Where patches of 2 x 2 become channels, patches stay
+    shuffled, and each is in order.
+    """
+    sizes, factors = sizes_of(call.node), factored(node)
+    for block in blocks(found, sizes):
+        if [factor.moves for factor in block.factors] not in ([True, False], [False, True]) or block.factors[0].batch:
+            continue
+        in_front = block.factors[0].order is not None
+        positions, channels = block.factors if in_front else block.factors[::-1]
+        extent = sizes[block.last - 1 if in_front else block.first]
+        inside, place = extent // channels.size, [factor.order for factor in factors].index(positions.order)
+        if block.last - block.first > 1 and extent % channels.size == 0 and inside > 1:
+            outside = positions.size // inside
+            new = [Factor(outside, Order.of(Group(outside, f"{call.node.name}_patches"))), Factor(inside)]
+            return regroup(call, node, factors, (place, place + 1), new if in_front else new[::-1])
+    return node
 
 
 def join_windows(call: Call, node: fx.Node) -> fx.Node:
@@ -49,13 +76,3 @@ def join_windows(call: Call, node: fx.Node) -> fx.Node:
     size = prod(factors[place].size for place in places)
     new = [Factor(size, Order.of(Group(size, f"{call.node.name}_joined")))]
     return regroup(call, node, factors, (places[0], places[-1] + 1), new)
-
-
-def _beside_samples(node: fx.Node) -> list[int]:
-    """Sizes of the two parts of a shuffled factor that begins in the batch axis and goes on behind it."""
-    sizes = sizes_of(node)
-    first = blocks(factored(node), sizes)[0]
-    if first.last == 1 or len(first.factors) != 2 or not (first.factors[0].batch and first.factors[1].order):
-        return []
-    windows = sizes[0] // first.factors[0].size
-    return [windows, first.factors[1].size // windows]

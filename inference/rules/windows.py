@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from inference.edges import PLAIN
+from inference.edges import PLAIN, Factor
 from inference.operations import Conv, Largest, Weighted, Window
-from inference.rules.call import Call, Unsupported, extents_of, plane, shape_of
+from inference.rules.call import Call, Unsupported, extents_of, plane, shape_of, sizes_of
+from inference.rules.channels import along_channels
 from inference.rules.table import rule
 from inference.taps import PADDING, Grid, Pair, adaptive_taps, grid_taps, repeat_taps, spread_taps
 
@@ -20,16 +21,31 @@ MAP = (2, 3)  # height and width of (N, C, H, W)
 @rule(aten.conv2d.default, aten.conv2d.padding)
 def conv2d(call: Call) -> fx.Node:
     """A window with a matrix product; pointwise, if the kernel is a single tap at every position."""
-    size, weight = map_size(call), call["weight"]
+    weight = call["weight"]
     kernel, stride, dilation = size_of(weight), _pair(call["stride"]), _pair(call["dilation"])
     padding = _conv_padding(call["padding"], kernel, dilation)
     if (kernel, stride, padding) == ((1, 1), (1, 1), (0, 0)):
-        return call.keep(call.keyed_source())
+        return _pointwise(call)
+    size = map_size(call)
     if weight.op != "get_attr":
         raise Unsupported("the weight is computed in the network")
     grid = Grid(size, size_of(call.node), kernel, stride, padding, dilation)
     window, law = call.open(_window(call, grid_taps(grid), grid))
     return call.operate(Conv(window, call["groups"]), (call.source, weight, call["bias"], None), law)
+
+
+@rule(aten.conv1d.default)
+def conv1d(call: Call) -> fx.Node:
+    """Pointwise only: a kernel of a single tap at every position."""
+    if shape_of(call["weight"])[2] != 1 or call["stride"] != [1] or any(call["padding"]):
+        raise Unsupported("a window over tokens")
+    return _pointwise(call)
+
+
+def _pointwise(call: Call) -> fx.Node:
+    """Every position by itself, whatever is shuffled but channels."""
+    before, after = along_channels(call)
+    return call.keep_factors([*before, Factor(sizes_of(call.node)[1]), *after])
 
 
 @rule(aten.conv_transpose2d.input)

@@ -62,6 +62,7 @@ def pointwise_cases() -> list[Case]:
         aten.selu.default: F.selu,
         aten.square.default: torch.square,
         aten.threshold.default: lambda x: F.threshold(x, 0.2, -1.0),
+        aten.to.dtype: lambda x: (x.to(torch.float32) * 2).double() + x,
         aten.clamp.default: lambda x: torch.clamp(x, -0.5, 0.5),
         aten.clamp_min.default: lambda x: aten.clamp_min(x, 0.1),
         aten.elu.default: F.elu,
@@ -96,10 +97,13 @@ def pointwise_cases() -> list[Case]:
         apply(aten.mul.Tensor, lambda x: x * torch.sigmoid(x.mean((2, 3), keepdim=True)), "excitation"),
         apply(aten.mul.Tensor, lambda x: torch.sigmoid(x.mean((2, 3), keepdim=True)) * x, "plain-first"),
         apply(aten.relu.default, lambda x: F.relu(x + 1, inplace=True) * 2, "in-place"),
+        apply(aten.relu.default, lambda x: F.relu((x + 1)[:, 1:], inplace=True) * 2, "in-place-on-a-part"),
         Case(aten.add.Tensor, WithConstant(torch.add, 6, 1, 1), name="bias"),
         Case(aten.add.Tensor, WithConstant(torch.add, 1, 6, 5, 7), name="position-embedding"),
         Case(aten.add.Tensor, WithConstant(lambda x, c: c + x, 5, 7), name="map-of-lower-rank"),
         Case(aten.mul.Tensor, WithConstant(torch.mul, 7), name="one-row"),
+        apply(aten.mul.Tensor, lambda x: x * torch.arange(7, dtype=x.dtype), "numbered-columns"),
+        apply(aten.mul.Tensor, lambda x: x.mean(2, keepdim=True) * x, "column-means"),
         apply(aten.cat.default, lambda x: torch.cat([x, F.max_pool2d(x, 3, 1, 1), -x], 1)),
         apply(aten.cat.default, lambda x: torch.cat([tokens(x), tokens(x.exp()[:, :, 2:])], 1), "positions"),
         Case(
@@ -132,6 +136,8 @@ def window_cases() -> list[Case]:
         layer(conv, nn.Sequential(nn.Conv2d(6, 6, 3, padding=1, groups=2), nn.ReLU()), "grouped-relu"),
         layer(aten.conv2d.padding, nn.Conv2d(6, 4, (2, 4), padding="same", dilation=(2, 1)), "same"),
         layer(aten.conv2d.padding, nn.Conv2d(6, 4, 3, padding="valid"), "valid"),
+        layer(conv, nn.Sequential(Apply(all_pairs), nn.Conv2d(6, 4, 1)), "pointwise-on-pairs"),
+        layer(aten.conv1d.default, nn.Sequential(nn.Flatten(2), nn.Conv1d(6, 4, 1))),
         layer(transposed, nn.ConvTranspose2d(6, 4, 3, stride=2, padding=1, output_padding=1)),
         layer(transposed, nn.ConvTranspose2d(6, 8, (3, 2), (1, 3), groups=2, bias=False, dilation=(2, 1)), "grouped"),
         layer(transposed, nn.ConvTranspose2d(6, 6, 4, 2, 1, groups=6), "depthwise"),
@@ -190,6 +196,9 @@ def movement_cases() -> list[Case]:
         apply(aten.reshape.default, lambda x: x.view(x.shape[0], -1), "batch-size"),
         apply(aten.reshape.default, lambda x: x.reshape(-1, 6, 35)),
         apply(aten.unflatten.int, lambda x: x.unflatten(1, (2, 3))),
+        apply(aten.reshape.default, mirrored, "channels-beside-samples"),
+        apply(aten.repeat_interleave.self_int, lambda x: x.repeat_interleave(2, 1)),
+        apply(aten.repeat_interleave.self_int, lambda x: x.repeat_interleave(2, 3), "columns"),
         apply(aten.squeeze.dim, lambda x: x[:, :1].squeeze(1)),
         apply(aten.squeeze.dims, lambda x: aten.squeeze.dims(x[:, :1], [1])),
         apply(aten.unsqueeze.default, lambda x: x.unsqueeze(2)),
@@ -232,7 +241,17 @@ def other_cases() -> list[Case]:
         apply(aten.expand.default, lambda x: x.amax(1, keepdim=True).expand(-1, 4, -1, -1) + 1),
         layer(aten.batch_norm.default, nn.BatchNorm2d(6)),
         layer(aten.batch_norm.default, nn.Sequential(nn.ReLU(), nn.BatchNorm2d(6), nn.Conv2d(6, 3, 3)), "before-conv"),
+        layer(aten.layer_norm.default, nn.Sequential(Apply(patches), nn.LayerNorm(24), nn.Linear(24, 5)), "patches"),
+        layer(aten.conv2d.default, nn.Sequential(Apply(patches_first), nn.Conv2d(24, 5, 2)), "patches-first"),
+        apply(aten.relu.default, lambda x: in_full_precision(torch.relu(x)), "before-a-region"),
+        layer(
+            aten.batch_norm.default,
+            nn.Sequential(Apply(lambda x: tokens(x).flatten(0, 1)), nn.BatchNorm1d(6), nn.Unflatten(0, (-1, 35))),
+            "tokens-beside-samples",
+        ),
         layer(aten.layer_norm.default, nn.Sequential(Apply(lambda x: x.permute(0, 2, 3, 1)), nn.LayerNorm(6))),
+        layer(aten.layer_norm.default, randomised_norm(5, 7), "map"),
+        layer(aten.layer_norm.default, nn.Sequential(nn.Flatten(2), nn.Linear(35, 9), randomised_norm(9)), "mixed"),
         layer(aten.group_norm.default, nn.GroupNorm(3, 6)),
         layer(aten.instance_norm.default, nn.InstanceNorm2d(6, affine=True)),
         layer(aten.instance_norm.default, nn.InstanceNorm2d(6, track_running_stats=True), "running"),
@@ -240,11 +259,14 @@ def other_cases() -> list[Case]:
         layer(aten.prelu.default, nn.PReLU(), "one-slope"),
         apply(aten.softmax.int, lambda x: x.softmax(1)),
         apply(aten.softmax.int, lambda x: x.flatten(2).softmax(2), "positions"),
+        apply(aten.softmax.int, lambda x: x.softmax(3) * x, "columns"),
         apply(aten.log_softmax.int, lambda x: x.log_softmax(1)),
         apply(aten.mean.dim, lambda x: x.mean((2, 3)), "positions"),
         apply(aten.mean.dim, lambda x: x.mean(1), "channels"),
+        apply(aten.mean.dim, lambda x: x.mean(3, keepdim=True) * x, "columns"),
         apply(aten.mean.dim, lambda x: x.mean((1, 2, 3), keepdim=True), "everything"),
         apply(aten.sum.dim_IntList, lambda x: x.sum((-1, -2), keepdim=True)),
+        apply(aten.var.dim, lambda x: x.var((2, 3), unbiased=False)),
         apply(aten.amax.default, lambda x: x.amax((2, 3))),
         apply(aten.amin.default, lambda x: x.amin(1, keepdim=True)),
         apply(aten.sym_size.int, lambda x: x.reshape(x.shape[0], 6, 35)),
@@ -255,6 +277,12 @@ def other_cases() -> list[Case]:
     ]
 
 
+def randomised_norm(*shape: int) -> nn.Module:
+    norm = nn.LayerNorm(shape)
+    norm.weight.data, norm.bias.data = random_tensor(*shape, seed=1), random_tensor(*shape, seed=2)
+    return norm
+
+
 def pixel_shuffle_network() -> nn.Module:
     return randomise(nn.Sequential(nn.PixelShuffle(2), nn.Conv2d(2, 3, 3, padding=1)).double())
 
@@ -262,6 +290,33 @@ def pixel_shuffle_network() -> nn.Module:
 def tokens(x: Tensor) -> Tensor:
     """(N, 6, 5, 7) as 35 tokens of 6."""
     return x.flatten(2).transpose(1, 2)
+
+
+def all_pairs(x: Tensor) -> Tensor:
+    """(N, 6, 35, 35): of all pairs of positions, the product in each channel."""
+    return x.flatten(2)[:, :, :, None] @ x.flatten(2)[:, :, None]
+
+
+def mirrored(x: Tensor) -> Tensor:
+    """The columns of a map (N, 6, 5, 7) backwards, while channels and rows lie beside the samples."""
+    return x.reshape(-1, 7).flip(1).reshape(-1, 6, 5, 7) + x
+
+
+def patches(x: Tensor) -> Tensor:
+    """(N, 2, 3, 24): patches of 2 x 2 of a map (N, 6, 5, 7), with their positions as channels, as Swin merges them."""
+    patched = x[:, :, :4, :6].permute(0, 2, 3, 1).reshape(-1, 2, 2, 3, 2, 6)
+    return patched.permute(0, 1, 3, 4, 2, 5).flatten(3)
+
+
+def patches_first(x: Tensor) -> Tensor:
+    """The same with channels first (N, 24, 2, 3), which lie in front of the positions of a patch."""
+    return x[:, :, :4, :6].reshape(-1, 6, 2, 2, 3, 2).permute(0, 1, 3, 5, 2, 4).flatten(1, 3)
+
+
+def in_full_precision(x: Tensor) -> Tensor:
+    """A region without autocast, with two operators in it."""
+    with torch.autocast("cpu", enabled=False):
+        return F.max_pool2d(x * 2, 3, 1, 1)
 
 
 def heads(x: Tensor) -> Tensor:
@@ -355,6 +410,17 @@ def decomposition_cases() -> list[Case]:
         apply(aten.swapaxes.default, lambda x: x.swapaxes(2, 3)),
         Case(aten.pixel_shuffle.default, Apply(lambda x: F.pixel_shuffle(x, 2)), (2, 8, 3, 4)),
         Case(aten.pixel_shuffle.default, pixel_shuffle_network(), (2, 8, 3, 4), "before-conv"),
+        apply(aten.avg_pool1d.default, lambda x: F.avg_pool1d(x.flatten(2), 3, 2, 1)),
+        apply(aten.avg_pool1d.default, lambda x: F.avg_pool1d(x.flatten(2), 4), "apart"),
+        apply(aten.im2col.default, lambda x: F.unfold(x, (3, 2), padding=(1, 0), stride=(2, 1))),
+        apply(aten.col2im.default, lambda x: F.fold(F.unfold(x, 3, 1, 1, 2) * 2, (5, 7), 3, 1, 1, 2)),
+        apply(aten.max.dim, lambda x: x.max(1).values),
+        apply(aten.max.dim, lambda x: x.flatten(2).max(2, keepdim=True)[0], "positions"),
+        apply(aten.max.dim, lambda x: x.max(1)[1] * 2, "index"),
+        apply(aten.reshape_as.default, lambda x: tokens(x).flatten(0, 1).relu().reshape_as(tokens(x))),
+        apply(aten.type_as.default, lambda x: x.float().relu().type_as(x) + x),
+        apply(aten.addcmul.default, lambda x: torch.addcmul(x, x.sigmoid(), x.exp(), value=0.5)),
+        Case(aten.addcmul.default, WithConstant(lambda x, c: torch.addcmul(c, c, x), 6, 1, 1), name="affine"),
         apply(aten.expand_as.default, lambda x: x.amax(1, keepdim=True).expand_as(x)),
         Case(aten.pixel_unshuffle.default, Apply(lambda x: F.pixel_unshuffle(x, 2)), (2, 3, 4, 6)),
     ]

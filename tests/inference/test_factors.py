@@ -6,11 +6,12 @@ import torch
 from keyed_helpers import tables
 
 from inference.edges import PLAIN, Factor, Factored, Group, Keyed, Order, Product, join
-from inference.factors import BATCH, PROBE_BATCH, blocks, carried, factors_of, law_of_factors
+from inference.factors import blocks, carried, factors_of, law_of_factors, samples
 
 WINDOWS, TOKENS = Order.of(Group(3, "windows")), Order.of(Group(4, "tokens"))
+BATCH = samples(2)
 FACTORS = (BATCH, Factor(3, WINDOWS), Factor(4, TOKENS), Factor(5))
-SIZES = (PROBE_BATCH, 3, 4, 5)
+SIZES = (2, 3, 4, 5)
 INDEX = torch.arange(2 * 60).view(SIZES)
 
 
@@ -44,14 +45,14 @@ def test_blocks_are_the_smallest_runs_of_axes() -> None:
 
 def test_laws_are_as_simple_as_they_can_be() -> None:
     order = Order.of(Group(12, "map"))
-    simple = law_of_factors((BATCH, Factor(5), Factor(12, order)), (PROBE_BATCH, 5, 3, 4))
+    simple = law_of_factors((BATCH, Factor(5), Factor(12, order)), (2, 5, 3, 4))
     assert isinstance(simple, Keyed)
     assert simple.axes == (2, 3)
     assert simple.order.same(order)
-    lifted = law_of_factors((BATCH, Factor(5), Factor(12, order)), (PROBE_BATCH, 60))
+    lifted = law_of_factors((BATCH, Factor(5), Factor(12, order)), (2, 60))
     assert isinstance(lifted, Keyed)
     assert lifted.order.same(order.lift(5, 1))
-    assert law_of_factors((BATCH, Factor(5)), (PROBE_BATCH, 5)) is PLAIN
+    assert law_of_factors((BATCH, Factor(5)), (2, 5)) is PLAIN
     several = law_of_factors(FACTORS, (6, 4, 5))
     assert isinstance(several, Factored)
     assert kinds(factors_of(several, (6, 4, 5))) == ["batch", WINDOWS, TOKENS, 5]

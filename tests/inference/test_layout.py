@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from keyed_helpers import random_tensor, shuffle, tables
+from torch import nn
 
+from inference.convert import secure
 from inference.edges import Group, Order, unify
+from inference.errors import InputMismatchError
 from inference.layout import KeyedTensor, Layout
 
 
@@ -29,14 +34,62 @@ def test_the_table_says_where_each_position_is_stored() -> None:
             assert torch.equal(keyed.values[sample].flatten(1)[:, place], x[sample].flatten(1)[:, position])
 
 
-def test_layouts_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(ValueError, match="int32"):
-        Layout(torch.arange(12)[None], (2, 3), (3, 4))
+MAP = tables(1, 12)
+NO_LAYOUTS: dict[str, tuple[Any, Any, Any]] = {
+    "int64": (torch.arange(12)[None], (2, 3), (3, 4)),
+    "one axis": (MAP[0], (2, 3), (3, 4)),
+    "no order": (MAP[:0], (2, 3), (3, 4)),
+    "no tensor": (MAP.tolist(), (2, 3), (3, 4)),
+    "another size": (MAP, (2, 3), (3, 5)),
+    "axes from the end": (MAP, (-2, -1), (3, 4)),
+    "axes apart": (MAP, (1, 3), (3, 4)),
+    "descending axes": (MAP, (3, 2), (3, 4)),
+    "the batch axis": (MAP, (0, 1), (3, 4)),
+    "no axes": (tables(1, 1), (), ()),
+    "axes in a list": (MAP, [2, 3], (3, 4)),
+    "too few extents": (MAP, (2, 3), (12,)),
+    "names": (MAP, ("h", "w"), (3, 4)),
+    "twice the same": (torch.tensor([[0, 1, 1]], dtype=torch.int32), (1,), (3,)),
+    "below zero": (torch.tensor([[0, 1, 2], [0, -1, 2]], dtype=torch.int32), (1,), (3,)),
+    "beyond the end": (torch.tensor([[0, 1, 99]], dtype=torch.int32), (1,), (3,)),
+}
+
+
+@pytest.mark.parametrize("name", NO_LAYOUTS)
+def test_what_is_no_layout_is_refused(name: str) -> None:
+    with pytest.raises(InputMismatchError) as refusal:
+        Layout(*NO_LAYOUTS[name])
+    assert refusal.value.hint
+
+
+def test_values_that_do_not_fit_a_layout_are_refused() -> None:
     layout = Layout(tables(3, 12), (2, 3), (3, 4))
-    with pytest.raises(ValueError, match="do not fit"):
-        KeyedTensor(torch.zeros(2, 1, 3, 4), layout)
-    with pytest.raises(ValueError, match="do not fit"):
-        KeyedTensor(torch.zeros(3, 1, 4, 3), layout)
+    for shape in ((2, 1, 3, 4), (3, 1, 4, 3), (3, 3, 4), (3,)):
+        for make in (KeyedTensor, KeyedTensor.from_plain):
+            with pytest.raises(InputMismatchError, match="do not fit"):
+                make(torch.zeros(shape), layout)
+    with pytest.raises(InputMismatchError):
+        KeyedTensor([1.0], layout)
+    with pytest.raises(InputMismatchError):
+        KeyedTensor(torch.zeros(3, 1, 3, 4), layout.table)
+
+
+def test_a_table_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = random_tensor(2, 3, 4, 5)
+    network = secure(nn.Conv2d(3, 2, 3, padding=1).double().eval(), x)
+    keyed, looked = shuffle(x), []
+    monkeypatch.setattr("inference.layout._is_permutation", lambda table: looked.append(table) or True)
+    network(keyed).reveal()
+    list(network.intermediates(keyed.to("cpu").to(torch.float64)))
+    assert not looked
+
+
+def test_a_dtype_is_that_of_the_values() -> None:
+    x = random_tensor(2, 3, 4, 5)
+    found = shuffle(x).to(torch.float32)
+    assert found.layout.table.dtype == torch.int32
+    assert torch.equal(found.reveal(), x.float())
+    assert torch.equal(found.to("cpu").reveal(), x.float())
 
 
 def test_nothing_secret_is_printed() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from keyed_helpers import pictures, randomise, shuffle, tables
+from order_inside import in_true_order
 from torch import Tensor, nn
 from torchvision import models
 
@@ -63,6 +64,9 @@ def test_nothing_inside_lies_in_true_order() -> None:
             shift = (table - place).abs().double().mean() / len(table)
             assert 0.2 < shift < 0.47, intermediate.name  # expected: a third
         assert not torch.allclose(values, intermediate.value.reveal(), atol=1e-3), intermediate.name
+    assert not in_true_order(network, (32, 32), torch.float32)
+    found = in_true_order(network, (32, 32), torch.float32, lambda size: torch.arange(size).int())
+    assert len(found) >= len(seen) - 2  # without a shuffle, the search finds all but the frames themselves
 
 
 def test_groups_have_layouts_of_their_own() -> None:

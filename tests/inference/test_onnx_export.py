@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,12 @@ from inference import (
     portable,
     secure,
 )
+from inference.exporting import export_portable
 from inference.models import resnet20
 from keyvault.errors import OutputError
 
 X = pictures(3, (12, 10))
+WHOLE = (torch.int32, torch.int64)
 
 
 class Net(nn.Module):
@@ -123,6 +126,62 @@ def test_no_layout_is_in_the_file(net: KeyedModule, written: tuple[PortableNetwo
         if name.endswith("_taps"):
             for kind in (torch.int32, torch.int64):
                 assert value.flatten()[:8].to(kind).numpy().tobytes() not in data, name
+
+
+def traces(table: Tensor) -> list[bytes]:
+    """What of a table would be found in a file."""
+    return [table.flatten()[:8].to(kind).numpy().tobytes() for kind in WHOLE]
+
+
+def test_nothing_of_an_example_or_a_layout_is_in_an_exported_program(plain: nn.Module, tmp_path: Path) -> None:
+    net, x = secure(plain, X), shuffle(X)
+    drawn = list[Tensor]()
+    net.draw = lambda size: drawn.append(tables(1, size, seed=len(drawn))[0]) or drawn[-1]
+    program = export(net, x)
+    assert program.example_inputs is None
+    torch.export.save(program, tmp_path / "net.pt2")
+    with zipfile.ZipFile(tmp_path / "net.pt2") as archive:
+        stored = [archive.read(name) for name in archive.namelist()]
+    weight = next(net.network.parameters()).flatten()[:8].numpy().tobytes()
+    assert any(weight in data for data in stored)
+    secrets = [x.values[0].flatten()[:8].numpy().tobytes(), *traces(x.layout.table)]
+    secrets += [trace for table in drawn for trace in traces(table)]
+    assert not [secret for secret in secrets if any(secret in data for data in stored)]
+
+
+def test_what_is_exported_is_traced_under_layouts_that_no_frame_is_seen_under(net: KeyedModule) -> None:
+    drawn, twin = list[Tensor](), portable(net)
+    twin._keyed.draw = lambda size: drawn.append(tables(1, size, seed=len(drawn))[0]) or drawn[-1]
+    export_portable(twin, shuffle(X))
+    traced = drawn[: len(net.groups)]
+    used = [table[0] for group, table in twin.feed(shuffle(X))._keys.items() if not group.given]
+    assert len(used) == len(traced)
+    assert not [table for table in traced for other in used if torch.equal(table, other)]
+
+
+def test_a_twin_shares_no_parameter(plain: nn.Module) -> None:
+    net = secure(plain, X)
+    before, twin = net(shuffle(X))["scores"], portable(net)
+    feed = twin.feed(shuffle(X))
+    expected = feed.results(twin(*feed.inputs.values()))["scores"]
+    own = {value.data_ptr() for value in net.state_dict().values()}
+    assert not own & {value.data_ptr() for value in twin.state_dict().values()}
+    with torch.no_grad():
+        for value in net.parameters():
+            value.zero_()
+    assert torch.equal(feed.results(twin(*feed.inputs.values()))["scores"], expected)
+    net.network.load_state_dict(secure(plain, X).network.state_dict())
+    twin.double()
+    assert net(shuffle(X))["scores"].dtype == torch.float32
+    net.rekey()
+    torch.testing.assert_close(net(shuffle(X))["scores"], before, rtol=1e-4, atol=1e-4)
+
+
+def test_no_table_is_printed(net: KeyedModule) -> None:
+    x = shuffle(X)
+    keys, _ = net.prepare(x)
+    shown = [repr(portable(net).feed(x)), repr(net._keys), repr(net._kitchen(keys))]
+    assert not [text for text in shown if "tensor" in text]
 
 
 def test_exported_program_runs_at_every_batch_size() -> None:

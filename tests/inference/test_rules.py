@@ -6,10 +6,10 @@ import pytest
 import torch
 from keyed_helpers import Apply, random_tensor, shuffle
 from rule_cases import CASES, Case
-from torch import nn
+from torch import Tensor, nn
 
 from inference.convert import secure
-from inference.errors import UnsupportedOperatorError
+from inference.errors import ModelError, UnsupportedOperatorError
 from inference.layout import KeyedTensor
 from inference.passes.cleanup import SAME_VALUES
 from inference.passes.decompose import ALIASES, DECOMPOSITIONS
@@ -57,9 +57,18 @@ def test_an_operator_has_one_rule() -> None:
         rule(torch.ops.aten.relu.default)(lambda call: call.source)
 
 
+def with_autocast(x: Tensor) -> Tensor:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        return x * 2
+
+
+def test_a_region_with_autocast_is_refused() -> None:
+    with pytest.raises(ModelError, match="autocast"):
+        secure(Apply(with_autocast).eval(), random_tensor(2, 6, 5, 7))
+
+
 REFUSED = {
-    "one of two positions reduced": lambda x: x.mean(3),
-    "softmax over one of two": lambda x: x.softmax(3),
+    "softmax over samples": lambda x: x.softmax(0),
     "joined along rows": lambda x: torch.cat([x, x], 2),
     "positions moved between samples": lambda x: x.flip(0),
     "shuffled weight": lambda x: nn.functional.conv2d(x[:1], x[:1]),

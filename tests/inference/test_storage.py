@@ -6,11 +6,12 @@ import json
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import safetensors.torch
 import torch
+import zoo
 from keyed_helpers import pictures, randomise, shuffle
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -29,7 +30,7 @@ from inference import (
     secure,
 )
 from inference.models import resnet20
-from inference.storage import MANIFEST, TENSORS, _canonical, _digest
+from inference.storage import MANIFEST, TENSORS, VERSION, _canonical, _digest
 from keyvault.errors import OutputError
 
 X = pictures(2, (32, 32))
@@ -78,6 +79,11 @@ def rewrite(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
     (folder / MANIFEST).write_bytes(_canonical(manifest))
 
 
+def replace_tensors(folder: Path, data: bytes) -> None:
+    (folder / TENSORS).write_bytes(data)
+    rewrite(folder, lambda content: content.update(tensors=_digest(data)))
+
+
 def test_a_loaded_network_computes_the_same(plain: nn.Module, saved: Path) -> None:
     net = load(saved)
     with torch.no_grad():
@@ -116,6 +122,46 @@ def test_attention_in_windows(tmp_path: Path) -> None:
     network = randomise(models.SwinTransformer([4, 4], 8, [2], [2], [4, 4], num_classes=5)).double()
     save(secure(network, X.double()), tmp_path / "net")
     torch.testing.assert_close(load(tmp_path / "net")(shuffle(X.double())), network(X.double()))
+
+
+class Pair(NamedTuple):
+    """Two results by name."""
+
+    map: Tensor
+    scores: Tensor
+
+
+class Named(nn.Module):
+    """A map and scores in a named tuple."""
+
+    def forward(self, x: Tensor) -> list[Any]:
+        return [Pair(x.relu(), x.mean((2, 3)))]
+
+
+def test_results_that_would_come_back_as_something_else_are_refused(tmp_path: Path) -> None:
+    net = secure(Named().eval(), X)
+    assert isinstance(net(shuffle(X))[0], Pair)
+    with pytest.raises(ModelError, match="Pair") as refusal:
+        save(net, tmp_path / "net")
+    assert refusal.value.hint
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_plain_network_is_refused(plain: nn.Module, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="ResNet"):
+        save(plain, tmp_path / "net")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("family", ["maxvit", "swin_v2", "vit", "lraspp"])
+def test_networks_of_many_kinds(family: str, tmp_path: Path) -> None:
+    make, size = zoo.SMALL[family]
+    x = pictures(1, size)
+    net = secure(randomise(make()), x)
+    save(net, tmp_path / "net")
+    (tmp_path / "again").mkdir()
+    save(load(tmp_path / "net"), tmp_path / "again" / "net")
+    assert (tmp_path / "net" / MANIFEST).read_bytes() == (tmp_path / "again" / "net" / MANIFEST).read_bytes()
 
 
 def test_a_loaded_network_can_be_saved_again(saved: Path, tmp_path: Path) -> None:
@@ -201,8 +247,13 @@ def test_another_version_or_format_is_refused(saved: Path, tmp_path: Path) -> No
     folder = copied(saved, tmp_path / "net")
     manifest = json.loads((folder / MANIFEST).read_bytes())
     for changed, words in (
-        ({"version": 2}, "version 2"),
-        ({"version": "1"}, "damaged"),
+        ({"version": VERSION + 1}, f"version {VERSION + 1}"),
+        ({"version": 0}, "version 0"),
+        ({"version": str(VERSION)}, "damaged"),
+        ({"version": float(VERSION)}, "damaged"),
+        ({"version": True}, "damaged"),
+        ({"content": manifest["content"] | {"rekey_every": float("nan")}}, "damaged"),
+        ({"content": [manifest["content"]]}, "damaged"),
         ({"format": "x"}, "no manifest"),
     ):
         (folder / MANIFEST).write_text(json.dumps(manifest | changed))
@@ -212,6 +263,11 @@ def test_another_version_or_format_is_refused(saved: Path, tmp_path: Path) -> No
 
 def first(content: dict[str, Any], op: str, start: str = "") -> dict[str, Any]:
     return next(node for node in content["graph"] if node["op"] == op and node["target"].startswith(start))
+
+
+def ingredient(content: dict[str, Any], kind: str) -> dict[str, Any]:
+    """The parts of the first ingredient of a kind."""
+    return next(i["parts"] for i in content["plan"]["ingredients"]["tuple"] if i["record"] == kind)
 
 
 HARM: dict[str, Callable[[dict[str, Any]], None]] = {
@@ -230,6 +286,43 @@ HARM: dict[str, Callable[[dict[str, Any]], None]] = {
     "an unknown backend": lambda c: c.update(backend="fast"),
     "an unknown tensor": lambda c: c["constants"].update(extra="parameter"),
     "a group of another size": lambda c: [group.update(size=group["size"] + 1) for group in c["groups"]],
+    "an attribute of Python": lambda c: first(c, "get_attr").update(target="forward.__func__.__globals__"),
+    "a part of a module": lambda c: first(c, "get_attr").update(target="training"),
+    "a group as an argument": lambda c: first(c, "call_function")["arguments"].append({"group": 0}),
+    "a tensor as an argument": lambda c: first(c, "call_function")["arguments"].append([{"tensor": "plan.0"}]),
+    "a record as an argument": lambda c: first(c, "call_function")["keywords"]["dict"].append(
+        ["x", {"record": "Plain", "parts": {}}]
+    ),
+    "no output": lambda c: c["graph"].pop(),
+    "an output in the middle": lambda c: c["graph"].insert(5, c["graph"][-1] | {"name": "first", "arguments": [[]]}),
+    "an output that is no node": lambda c: c["graph"][-1].update(arguments=[[1]]),
+    "one more input": lambda c: c["graph"].insert(1, first(c, "placeholder") | {"name": "extra", "target": "extra"}),
+    "an ingredient less": lambda c: c["plan"]["ingredients"]["tuple"].pop(),
+    "ingredients of another kind": lambda c: c["plan"].update(ingredients={"tuple": [1] * 99}),
+    "a result more": lambda c: c["plan"]["results"]["tuple"].append({"record": "Plain", "parts": {}}),
+    "results of another kind": lambda c: c["plan"].update(results=None),
+    "another nesting": lambda c: c.update(results=[0, 1]),
+    "laws of another kind": lambda c: c["plan"].update(laws={"dict": [["x", 3]]}),
+    "laws in a list": lambda c: c["plan"].update(laws=[]),
+    "no shape": lambda c: c["plan"].update(shape=None),
+    "a shape of text": lambda c: c["plan"].update(shape={"tuple": [None, "3", 32, 32]}),
+    "another shape": lambda c: c["plan"].update(shape={"tuple": [None, 3, 32, 31]}),
+    "a plain entry": lambda c: c["plan"].update(entry={"record": "Plain", "parts": {}}),
+    "an entry along the batch": lambda c: c["plan"]["entry"]["parts"].update(axes={"tuple": [0, 1]}),
+    "an order beyond its positions": lambda c: c["plan"]["entry"]["parts"]["order"]["parts"].update(scale=2),
+    "a weight that is not there": lambda c: ingredient(c, "ArrangedWeight").update(path="nothing"),
+    "the path of no weight": lambda c: ingredient(c, "ArrangedWeight").update(path="forward.__func__"),
+    "a grid of text": lambda c: ingredient(c, "TapTable")["window"]["parts"].update(grid="3x3"),
+    "rekey_every of text": lambda c: c.update(rekey_every="x"),
+    "rekey_every zero": lambda c: c.update(rekey_every=0),
+    "rekey_every below zero": lambda c: c.update(rekey_every=-5),
+    "rekey_every true": lambda c: c.update(rekey_every=True),
+    "rekey_every in parts": lambda c: c.update(rekey_every=1.5),
+    "whole numbers": lambda c: c.update(dtype={"setting": "torch.int64"}),
+    "no dtype": lambda c: c.update(dtype={"setting": "torch.strided"}),
+    "a group of no size": lambda c: c["groups"][0].update(size="9"),
+    "a weight of another shape": lambda c: c["constants"]["linear.weight"].update(shape=[64, 10]),
+    "a weight of another dtype": lambda c: c["constants"]["linear.weight"].update(dtype="torch.float64"),
     "a missing part": lambda c: c["plan"].pop("laws"),
     "a missing member": lambda c: c.pop("groups"),
 }
@@ -249,10 +342,34 @@ def test_taps_outside_of_the_map_are_refused(saved: Path, tmp_path: Path) -> Non
     for name, value in tensors.items():
         if name.startswith("plan.") and value.dtype == torch.int32:
             value[0, 0] = 1 << 20
-    data = safetensors.torch.save(tensors)
-    (folder / TENSORS).write_bytes(data)
-    rewrite(folder, lambda content: content.update(tensors=_digest(data)))
+    replace_tensors(folder, safetensors.torch.save(tensors))
     with pytest.raises(SavedNetworkError, match="outside of the input"):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda weight: weight.T.contiguous(),
+        lambda weight: weight.double(),
+        lambda weight: weight[:5].contiguous(),
+        lambda weight: weight.flatten(),
+    ],
+)
+def test_weights_of_another_form_are_refused(saved: Path, tmp_path: Path, change: Callable[[Tensor], Tensor]) -> None:
+    folder = copied(saved, tmp_path / "net")
+    tensors = safetensors.torch.load_file(folder / TENSORS)
+    tensors["network.linear.weight"] = change(tensors["network.linear.weight"])
+    replace_tensors(folder, safetensors.torch.save(tensors))
+    with pytest.raises(SavedNetworkError, match=r"linear\.weight"):
+        load(folder)
+
+
+@pytest.mark.parametrize("data", [b"", b"nothing of the kind", b"\x40" + bytes(7) + b"{" * 64])
+def test_tensors_that_cannot_be_read_are_refused(saved: Path, tmp_path: Path, data: bytes) -> None:
+    folder = copied(saved, tmp_path / "net")
+    replace_tensors(folder, data)
+    with pytest.raises(SavedNetworkError, match="cannot be read"):
         load(folder)
 
 

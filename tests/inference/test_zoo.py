@@ -6,6 +6,7 @@ import pytest
 import torch
 import zoo
 from keyed_helpers import pictures, shuffle, tables
+from order_inside import in_true_order
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
@@ -31,6 +32,11 @@ def errors(found: object, expected: object) -> list[float]:
     """The largest error of every output, relative to its scale."""
     pairs = zip(revealed(found), revealed(expected), strict=True)
     return [float((one - other).abs().max() / other.abs().max()) for one, other in pairs]
+
+
+def widened(result: object) -> list[Tensor]:
+    """A result in true order and float64."""
+    return [one.double() for one in revealed(result)]
 
 
 def compare(plain: nn.Module, x: Tensor, tolerance: float) -> KeyedModule:
@@ -73,6 +79,7 @@ def test_every_family(family: str) -> None:
     x = pictures(2, size, dtype)
     network = compare(zoo.lively(make().to(dtype), x), x, EXACT if dtype == torch.float64 else ROUNDED / 10)
     inspect(network, shuffle(x))
+    assert not in_true_order(network, size, dtype)
 
 
 @pytest.mark.full
@@ -83,6 +90,8 @@ def test_every_member(name: str) -> None:
     plain = zoo.lively(zoo.member(name), x)
     network = secure(plain, x)
     with torch.no_grad():
-        expected = plain(x)
-    assert max(errors(network(shuffle(x)), expected)) <= ROUNDED
-    compare(plain.double(), x[:1].double(), EXACT)
+        rounded, found = widened(plain(x)), widened(network(shuffle(x)))
+        exact = plain.double()(x.double())
+    # random weights make a hundred layers magnify rounding: the plain network is as far from the exact result
+    assert max(errors(found, exact)) <= max(ROUNDED, 2 * max(errors(rounded, exact)))
+    compare(plain, x[:1].double(), EXACT)

@@ -117,7 +117,9 @@ def size_of(name: str) -> tuple[int, int]:
 def lively(network: nn.Module, x: Tensor, seed: int = 0) -> nn.Module:
     """The network in evaluation mode, with every parameter and statistic far from what would hide a mistake.
 
-    Statistics of batch norms are those of ``x``, without which signals fade in deep networks.
+    Statistics of batch norms are those of ``x``, without which signals fade in deep networks; but where
+    a norm saw only a few values that hardly differ, its variance is made larger, for else it would
+    magnify the rounding of float32 by that much.
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -136,10 +138,12 @@ def lively(network: nn.Module, x: Tensor, seed: int = 0) -> nn.Module:
                 value.data = 1 + 0.2 * normal(value)
             else:
                 value.data = 0.5 * normal(value)
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
     for norm in norms:
         norm.train()
         norm.momentum = 1.0
     with torch.no_grad():
         network(torch.cat([x, x.flip(3)]))
+        for norm in norms:
+            torch.maximum(norm.running_var, 0.1 * norm.running_mean**2, out=norm.running_var)
     return network.eval()
