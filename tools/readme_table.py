@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from statistics import geometric_mean
 from typing import Any
 
 import click
@@ -20,6 +21,7 @@ from keyvault.files import write_whole
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 RESULTS = ROOT / "docs" / "benchmarks"
+GATHER = "keyed, gather"
 BEGIN, END = "<!-- benchmarks: written by tools/readme_table.py -->", "<!-- end of benchmarks -->"
 
 
@@ -49,6 +51,9 @@ def _section(path: Path, result: dict[str, Any]) -> str:
     for comparison in result["comparisons"]:
         lines.append(f"| **{comparison['title']}** | | | |")
         lines += [_row(timing) for timing in comparison["timings"]]
+    ratios = [t["ratio"] for c in result["comparisons"] for t in c["timings"] if t["name"] == GATHER]
+    if ratios:
+        lines.append(f"| **geometric mean of the ratios of {GATHER}** | | {geometric_mean(ratios):.3g} | |")
     return "\n".join(lines)
 
 

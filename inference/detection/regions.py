@@ -61,7 +61,7 @@ class RegionPool(nn.Module):
             here = torch.where(levels == level)[0]
             for some in (here[chunk] for chunk in _chunks(grid, joint[here])):
                 rows[some] = pooled(self.backend, feature.value, grid, (joint[some], frame[some], cells))
-        layout = Layout(table[None], MAP_AXES, pool.output_size)
+        layout = Layout.known(table[None], MAP_AXES, pool.output_size)
         return KeyedTensor(from_rows(rows, MAP_AXES, pool.output_size, [rows.shape[2]]), layout)
 
     def _set_scales(

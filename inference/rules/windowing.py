@@ -18,6 +18,9 @@ from inference.factors import blocks
 from inference.rules.align import regroup
 from inference.rules.call import Call, Unsupported, factored, law_of, sizes_of
 
+#: Positions of a patch that may lie in true order, as channels of one position.
+LARGEST_PATCH = 4
+
 
 def split_beside_samples(call: Call, node: fx.Node) -> fx.Node:
     """``node`` with windows shuffled by themselves, if a movement has put windows into its batch axis."""
@@ -50,7 +53,7 @@ def settle_merged(call: Call, node: fx.Node, found: Sequence[Factor]) -> fx.Node
     """``node``, with positions in true order that a movement merges with channels, away from other positions.
 
     ``found`` are the factors of the result.  Where patches of 2 x 2 become channels, patches stay
-    shuffled, and each is in order.
+    shuffled, and each is in order; larger patches are refused, for they would be pieces of the picture.
     """
     sizes, factors = sizes_of(call.node), factored(node)
     for block in blocks(found, sizes):
@@ -61,6 +64,8 @@ def settle_merged(call: Call, node: fx.Node, found: Sequence[Factor]) -> fx.Node
         extent = sizes[block.last - 1 if in_front else block.first]
         inside, place = extent // channels.size, [factor.order for factor in factors].index(positions.order)
         if block.last - block.first > 1 and extent % channels.size == 0 and inside > 1:
+            if inside > LARGEST_PATCH:
+                raise Unsupported(f"makes channels of patches of {inside} positions, which would lie in true order")
             outside = positions.size // inside
             new = [Factor(outside, Order.of(Group(outside, f"{call.node.name}_patches"))), Factor(inside)]
             return regroup(call, node, factors, (place, place + 1), new if in_front else new[::-1])

@@ -137,6 +137,19 @@ def test_what_ordinary_networks_join_is_joined(name: str) -> None:
     assert not in_true_order(keyed, SIZE, torch.float64)
 
 
+def patches(x: Tensor, side: int) -> Tensor:
+    samples, channels, height, width = x.shape
+    split = x.reshape(samples, channels, height // side, side, width // side, side)
+    return split.permute(0, 2, 4, 3, 5, 1).reshape(samples, -1, channels * side**2)
+
+
+def test_patches_of_four_become_channels_and_larger_ones_do_not() -> None:
+    small, large = (Apply(lambda x, side=side: patches(x, side)).eval() for side in (2, 4))
+    torch.testing.assert_close(secure(small, X)(shuffle(X)).reveal(), small(X))
+    with pytest.raises(UnsupportedOperatorError, match="patches of 16 positions"):
+        secure(large, pictures(2, (8, 12), torch.float64))
+
+
 def test_no_position_follows_its_number_in_the_disorder() -> None:
     for size in (16, 49, 80):
         number = torch.arange(size)
