@@ -11,14 +11,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from inference.edges import PLAIN, Factor, Factored, Keyed, Law
 
 #: Batch size that stands for the symbolic one where an operator is run on an index tensor; rarely a true size.
-PROBE_BATCH = 7
+PROBE_BATCH = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,25 +103,26 @@ def carried(factors: Sequence[Factor], index: Tensor) -> tuple[Factor, ...] | No
     None if samples or shuffled factors do not stay whole: then the value cannot be computed from
     stored values as if they were in true order.
     """
-    flat, rest, found = index.flatten(), index.flatten(), list[tuple[int, Factor]]()
     stride = prod(factor.size for factor in factors)
-    place = torch.arange(flat.numel())
+    flat: NDArray[Any] = index.reshape(-1).numpy().astype(np.int32 if stride < 2**31 else np.int64)
+    rest, found = flat.copy(), list[tuple[int, Factor]]()
     for factor in factors:
         stride //= factor.size
         if not factor.moves or factor.size == 1:
             continue
-        coordinate = flat // stride % factor.size
-        step = _first_change(coordinate)
-        if step is None or not torch.equal(coordinate, place // step % factor.size):
+        above = flat // stride
+        coordinate = above - above // factor.size * factor.size
+        step = _period(coordinate, factor.size)
+        if step is None:
             return None
-        rest = rest - coordinate * stride
+        rest -= coordinate * stride
         found.append((step, factor))
     found.sort(key=lambda entry: -entry[0])
-    result, above = list[Factor](), flat.numel()
+    result, size = list[Factor](), flat.size
     for step, factor in found:
-        result += [*_plain([above // (step * factor.size)]), factor]
-        above = step
-    result += _plain([above])
+        result += [*_plain([size // (step * factor.size)]), factor]
+        size = step
+    result += _plain([size])
     return tuple(result) if _independent(rest, result) else None
 
 
@@ -144,21 +148,21 @@ def rearranged(factors: Sequence[Factor], index: Tensor) -> tuple[Factor, ...] |
     return tuple(result) if torch.equal(index, expected) else None
 
 
-def _first_change(coordinate: Tensor) -> int | None:
-    changed = (coordinate != coordinate[0]).nonzero()
-    return int(changed[0]) if changed.numel() else None
+def _period(coordinate: NDArray[Any], size: int) -> int | None:
+    """How often each number comes in a row, if a coordinate counts from 0 to ``size`` - 1 over and over; else None."""
+    step = int(np.argmax(coordinate != coordinate[0]))  # 0 if it never changes
+    if step == 0 or coordinate.size % (step * size):
+        return None
+    counted = coordinate.reshape(-1, size, step) == np.arange(size, dtype=coordinate.dtype)[:, None]
+    return step if counted.all() else None
 
 
-def _independent(rest: Tensor, factors: Sequence[Factor]) -> bool:
+def _independent(rest: NDArray[Any], factors: Sequence[Factor]) -> bool:
     """Whether the plain part of an index is the same for all samples and all shuffled positions."""
-    if prod(factor.size for factor in factors) != rest.numel():
+    if prod(factor.size for factor in factors) != rest.size:
         return False
-    values = rest.view([factor.size for factor in factors])
-    return all(
-        torch.equal(values, values.narrow(axis, 0, 1).expand_as(values))
-        for axis, factor in enumerate(factors)
-        if factor.moves
-    )
+    values = rest.reshape([factor.size for factor in factors])
+    return all(bool((values == values.take([0], axis)).all()) for axis, factor in enumerate(factors) if factor.moves)
 
 
 def _plain(sizes: Sequence[int]) -> list[Factor]:

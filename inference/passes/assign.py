@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from torch import fx
+from tqdm import tqdm
 
 from inference.edges import PLAIN, Factored, Group, Keyed, Law, Order
 from inference.errors import UnsupportedOperator
@@ -12,6 +13,8 @@ from inference.passes.joining import REASON, joined_in_order
 from inference.passes.refusals import described, refuse
 from inference.rules import RULES
 from inference.rules.call import Call, Unsupported, extents_of, is_tensor, law_of, relayout, sizes_of
+
+SHOWN_AFTER_S = 2.0  # conversions that take no longer show no progress
 
 
 def assign_layouts(module: fx.GraphModule, axes: tuple[int, ...]) -> fx.GraphModule:
@@ -25,7 +28,8 @@ def assign_layouts(module: fx.GraphModule, axes: tuple[int, ...]) -> fx.GraphMod
     which names all operators that no rule covers.
     """
     planner = _Planner(axes)
-    for node in module.graph.nodes:
+    nodes = list(module.graph.nodes)
+    for node in tqdm(nodes, desc="converting", unit="operator", delay=SHOWN_AFTER_S, leave=False, disable=None):
         planner.plan(node)
     refuse(planner.refused)
     planner.graph.eliminate_dead_code()

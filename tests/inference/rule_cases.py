@@ -198,7 +198,6 @@ def movement_cases() -> list[Case]:
         apply(aten.unflatten.int, lambda x: x.unflatten(1, (2, 3))),
         apply(aten.reshape.default, mirrored, "channels-beside-samples"),
         apply(aten.repeat_interleave.self_int, lambda x: x.repeat_interleave(2, 1)),
-        apply(aten.repeat_interleave.self_int, lambda x: x.repeat_interleave(2, 3), "columns"),
         apply(aten.squeeze.dim, lambda x: x[:, :1].squeeze(1)),
         apply(aten.squeeze.dims, lambda x: aten.squeeze.dims(x[:, :1], [1])),
         apply(aten.unsqueeze.default, lambda x: x.unsqueeze(2)),

@@ -73,6 +73,7 @@ REFUSED = {
     "positions moved between samples": lambda x: x.flip(0),
     "shuffled weight": lambda x: nn.functional.conv2d(x[:1], x[:1]),
     "normalised along rows": lambda x: nn.functional.layer_norm(x, (7,)),
+    "columns repeated": lambda x: x.repeat_interleave(2, 3),  # rows would lie in true order
     "no rule": lambda x: torch.cumsum(x, 3),
 }
 
