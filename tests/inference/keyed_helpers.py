@@ -39,6 +39,11 @@ def random_tensor(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
+def substituted(x: KeyedTensor) -> KeyedTensor:
+    """The same values under a permutation that is not theirs."""
+    return KeyedTensor(x.values, Layout(tables(*x.layout.table.shape, seed=99), x.layout.axes, x.layout.extents))
+
+
 def randomise(network: nn.Module, seed: int = 0) -> nn.Module:
     """Weights that keep signals of order one, batch norms far from the identity, evaluation mode."""
     generator = torch.Generator().manual_seed(seed)

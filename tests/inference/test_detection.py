@@ -8,7 +8,7 @@ from pathlib import Path
 import detectors
 import pytest
 import torch
-from keyed_helpers import random_tensor, shuffle, tables
+from keyed_helpers import random_tensor, shuffle, substituted, tables
 from torch import Tensor, nn
 from torchvision import models
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
@@ -46,11 +46,6 @@ def error(found: Found, expected: Found) -> float:
             if value.numel():
                 worst = max(worst, float((one[name] - value).abs().max() / value.abs().max().clamp(min=1e-6)))
     return worst
-
-
-def substituted(x: KeyedTensor) -> KeyedTensor:
-    """The same values under permutations that are not theirs."""
-    return KeyedTensor(x.values, shuffle(x.values, seed=99).layout)
 
 
 def check(plain: nn.Module, x: Tensor, backend: str = "gather") -> KeyedDetector:

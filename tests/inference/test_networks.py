@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from keyed_helpers import pictures, randomise, shuffle, tables
+from keyed_helpers import pictures, randomise, shuffle, substituted
 from order_inside import in_true_order
 from torch import Tensor, nn
 from torchvision import models
 
 from inference.convert import secure
-from inference.layout import KeyedTensor, Layout
+from inference.layout import KeyedTensor
 from inference.models import preresnet110, resnet20, resnet32, vgg16
 
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int]]] = {
@@ -26,11 +26,6 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int]]] = {
     "torchvision squeezenet": (lambda: models.squeezenet1_0(num_classes=10), (56, 64)),
 }
 TOLERANCE = 1e-9  # of the largest value, in float64
-
-
-def substituted(x: KeyedTensor) -> KeyedTensor:
-    """The same values under a permutation that is not theirs."""
-    return KeyedTensor(x.values, Layout(tables(*x.layout.table.shape, seed=99), x.layout.axes, x.layout.extents))
 
 
 @pytest.mark.parametrize("name", NETWORKS)

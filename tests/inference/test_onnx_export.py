@@ -11,7 +11,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from keyed_helpers import pictures, randomise, shuffle, tables
+from keyed_helpers import pictures, randomise, shuffle, substituted, tables
 from torch import Tensor, fx, nn
 from torch._ops import OpOverload
 from torch.nn import functional as F
@@ -20,7 +20,6 @@ from inference import (
     InputMismatchError,
     KeyedModule,
     KeyedTensor,
-    Layout,
     ModelError,
     PortableNetwork,
     export,
@@ -77,10 +76,6 @@ def run(path: Path, twin: PortableNetwork, x: KeyedTensor) -> Any:
     feed = twin.feed(x)
     outputs = session.run(None, {name: value.numpy() for name, value in feed.inputs.items()})
     return feed.results([torch.from_numpy(output) for output in outputs])
-
-
-def substituted(x: KeyedTensor) -> KeyedTensor:
-    return KeyedTensor(x.values, Layout(tables(*x.layout.table.shape, seed=99), x.layout.axes, x.layout.extents))
 
 
 @pytest.mark.parametrize("samples", [1, 3])

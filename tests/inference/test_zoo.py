@@ -5,22 +5,17 @@ from __future__ import annotations
 import pytest
 import torch
 import zoo
-from keyed_helpers import pictures, shuffle, tables
+from keyed_helpers import pictures, shuffle, substituted, tables
 from order_inside import in_true_order
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 from inference.convert import secure
-from inference.layout import KeyedTensor, Layout
+from inference.layout import KeyedTensor
 from inference.module import KeyedModule
 
 EXACT, ROUNDED = 1e-10, 1e-4  # of the output's scale, in float64 and float32
 CONTROL = 1000  # tolerances by which a wrong permutation changes the result, at least
-
-
-def substituted(x: KeyedTensor) -> KeyedTensor:
-    """The same values under a permutation that is not theirs."""
-    return KeyedTensor(x.values, Layout(tables(*x.layout.table.shape, seed=99), x.layout.axes, x.layout.extents))
 
 
 def revealed(result: object) -> list[Tensor]:
