@@ -15,7 +15,7 @@ from inference.edges import Factored, Law
 from inference.errors import ModelError
 from inference.graphs import exported_name, module_path
 from inference.layout import KeyedTensor
-from inference.module import KeyedModule
+from inference.module import KeyedModule, single
 from inference.text_table import text_table
 
 #: Largest error of a layer that is rounding, relative to the activation's scale; integers must be equal.
@@ -115,7 +115,9 @@ def compare(model: nn.Module, net: KeyedModule, x: KeyedTensor, tolerance: float
     """
     if any(module.training for module in model.modules()):
         raise ModelError("the network, or a part of it, is in training mode", hint="call model.eval() first")
-    found = _keyed_activations(net, x)
+    if isinstance(model, KeyedModule):
+        raise ModelError("the plain network is a keyed one", hint="give the network that was converted first")
+    found = _keyed_activations(single(net), x)
     plain = x.reveal()
     module = export_network(model, plain).module(check_guards=False)
     if not isinstance(module, fx.GraphModule):

@@ -16,7 +16,7 @@ from torch._ops import OpOverload
 from inference.edges import PLAIN, orders_of
 from inference.graphs import module_path
 from inference.layout import KeyedTensor, Layout
-from inference.module import KeyedModule
+from inference.module import KeyedModule, single
 from inference.plan import TapTable
 from inference.text_table import in_bytes, text_table
 
@@ -104,8 +104,9 @@ def explain(net: KeyedModule, x: KeyedTensor | None = None) -> Explanation:
 
     It counts as one call of the network, of as many frames as ``x`` has, or of one.  Table sizes are
     those for this input: samples under different keys need a table each at the first copy.
-    Raises InputMismatchError if ``x`` does not fit.
+    Raises InputMismatchError if ``x`` does not fit, ModelError if ``net`` is no single keyed network.
     """
+    net = single(net)
     keys, inputs = net.prepare(_blank(net) if x is None else x)
     times: Mapping[str, float] = {}
     whole = None

@@ -17,7 +17,7 @@ from inference.graphs import own_constants
 from inference.kernels.portable import PortableBackend
 from inference.kernels.steps import Steps
 from inference.layout import KeyedTensor, Layout
-from inference.module import KeyedModule, draw_uniform
+from inference.module import KeyedModule, draw_uniform, single
 from inference.plan import Plan, keyed_value
 
 
@@ -106,8 +106,11 @@ class PortableNetwork(nn.Module):
 
 
 def portable(net: KeyedModule) -> PortableNetwork:
-    """The same network in a form that other runtimes can take; see :class:`PortableNetwork`."""
-    return PortableNetwork(net)
+    """The same network in a form that other runtimes can take; see :class:`PortableNetwork`.
+
+    Raises ModelError if ``net`` is no single keyed network.
+    """
+    return PortableNetwork(single(net))
 
 
 def export(net: KeyedModule, example: KeyedTensor) -> torch.export.ExportedProgram:

@@ -256,6 +256,16 @@ class KeyedModule(nn.Module):
         )
 
 
+def single(net: object) -> KeyedModule:
+    """``net``, if it is a keyed network.  Raises ModelError."""
+    if isinstance(net, KeyedModule):
+        return net
+    raise ModelError(
+        f"a {type(net).__name__} is not a single keyed network",
+        hint="give what inference.secure() returned, or one of a detector's parts",
+    )
+
+
 class _Observer(fx.Interpreter):
     """Runs a lowered graph and keeps every tensor that flows in it."""
 

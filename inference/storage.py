@@ -31,7 +31,7 @@ from inference.convert import available
 from inference.edges import Group
 from inference.errors import ModelError, SavedNetworkError
 from inference.kernels import BACKENDS
-from inference.module import KeyedModule
+from inference.module import KeyedModule, single
 from inference.plan import Plan
 from inference.saved_checks import check_parts, check_plan
 from inference.saved_graph import constants, put_constant, read_graph, write_graph
@@ -52,6 +52,7 @@ UNREADABLE = (
     LookupError,
     RuntimeError,
     SafetensorError,
+    SyntaxError,
     TypeError,
     ValueError,
 )
@@ -65,9 +66,7 @@ def save(net: KeyedModule, folder: str | os.PathLike[str]) -> None:
     Raises OutputError if ``folder`` exists or cannot be written, ModelError if ``net`` is no
     single keyed network, or holds or returns something that has no form in the files.
     """
-    if not isinstance(net, KeyedModule):
-        raise ModelError(f"a {type(net).__name__} has no form in files", hint="only single keyed networks have one")
-    path = Path(folder)
+    net, path = single(net), Path(folder)
     if path.exists():
         raise OutputError(f"{path} exists", hint="choose another name or remove it first")
     content, tensors = _describe(net)

@@ -32,9 +32,9 @@ def stream(
         ahead: how many frames may be ready before they are asked for.
 
     Yields a KeyedTensor (1, 3, h, w) for each frame.  Raises, in the frame's turn, what isp raises for
-    it, and InputMismatchError at once if ``ahead`` is below 1.
+    it, which ends the stream, and InputMismatchError at once if ``ahead`` is not 1 or more.
     """
-    if ahead < 1:
+    if type(ahead) is not int or ahead < 1:
         raise InputMismatchError(f"{ahead} frames cannot be ready ahead", hint="give 1 or more")
     return _stream(iter(frames), session, settings, size, ahead)
 

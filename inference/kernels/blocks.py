@@ -28,27 +28,32 @@ class Blocks:
         table: int64 (B, 6), a row a block.
         weight: flat.
         channels: that each tap multiplies.
-        outputs: of all blocks.
+        inputs, outputs: channels of the values that go in and come out.
+        taps: that the weights are for; None if they are for any number.
     """
 
     kind: int
     table: NDArray[np.int64]
     weight: NDArray[Any]
     channels: int
+    inputs: int
     outputs: int
+    taps: int | None = None
 
 
 def convolution_blocks(weight: Tensor, groups: int) -> Blocks:
     """A weight (O, C / groups, kh, kw)."""
     if groups > 1 and weight.shape[:2] == (groups, 1):
         by_tap = weight.detach().flatten(1).t().contiguous()  # (T, C)
-        return Blocks(DEPTHWISE, _of_channels(groups, weight.dtype), by_tap.numpy(), 1, groups)
+        table = _of_channels(groups, weight.dtype)
+        return Blocks(DEPTHWISE, table, by_tap.numpy(), 1, groups, groups, len(by_tap))
     return _product_blocks(*_merged(weight.detach(), groups))
 
 
 def channel_blocks(kind: int, channels: int, weights: Tensor) -> Blocks:
     """Blocks of windows that treat all channels alike: WEIGHTED, with weights (1 or N, P, T), or LARGEST."""
-    return Blocks(kind, _of_channels(channels, weights.dtype), weights.contiguous().numpy(), 1, channels)
+    table, taps = _of_channels(channels, weights.dtype), weights.shape[2] if kind == WEIGHTED else None
+    return Blocks(kind, table, weights.contiguous().numpy(), 1, channels, channels, taps)
 
 
 def lanes(dtype: torch.dtype) -> int:
@@ -69,7 +74,8 @@ def _product_blocks(weight: Tensor, groups: int) -> Blocks:
             table.append((vectors, count, output, group * channels, filled, part[0].numel()))
             parts.append(part.flatten())
             filled += part.numel()
-    return Blocks(PRODUCT, np.array(table, np.int64), torch.cat(parts).numpy(), channels, outputs)
+    packed = torch.cat(parts).numpy()
+    return Blocks(PRODUCT, np.array(table, np.int64), packed, channels, groups * channels, outputs, len(by_tap))
 
 
 def _merged(weight: Tensor, groups: int) -> tuple[Tensor, int]:

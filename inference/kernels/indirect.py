@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import config, set_num_threads
+from numba import config, get_num_threads, set_num_threads
 from numpy.typing import NDArray
 from torch import Tensor
 
+from inference.errors import ModelError
 from inference.kernels import loops
 from inference.kernels import micro_kernels as micro
 from inference.kernels.blocks import LARGEST, WEIGHTED, Blocks, channel_blocks, convolution_blocks, lanes
@@ -44,7 +45,7 @@ class IndirectBackend:
 
     def conv(self, rows: Tensor, table: StoredTaps, weight: Blocks, epilogue: Epilogue) -> Tensor:
         """Taps times weights."""
-        return _run(rows, table.index, weight, epilogue)
+        return _run(rows, table, weight, epilogue)
 
     def largest(self, rows: Tensor, table: StoredTaps) -> Tensor:
         """The maximum over the taps."""
@@ -52,15 +53,17 @@ class IndirectBackend:
 
     def weighted(self, rows: Tensor, table: StoredTaps, weights: Tensor) -> Tensor:
         """A weighted sum over the taps."""
-        return _run(rows, table.index, channel_blocks(WEIGHTED, rows.shape[2], weights), Epilogue())
+        return _run(rows, table, channel_blocks(WEIGHTED, rows.shape[2], weights), Epilogue())
 
     def copy(self, rows: Tensor, table: StoredTaps, fill: float) -> Tensor:
         """The largest of a single tap."""
-        return _run(rows, table.index, channel_blocks(LARGEST, rows.shape[2], rows.new_empty(0)), Epilogue(), fill)
+        return _run(rows, table, channel_blocks(LARGEST, rows.shape[2], rows.new_empty(0)), Epilogue(), fill)
 
 
-def _run(rows: Tensor, taps: Tensor, blocks: Blocks, epilogue: Epilogue, fill: float = 0.0) -> Tensor:
+def _run(rows: Tensor, table: StoredTaps, blocks: Blocks, epilogue: Epilogue, fill: float = 0.0) -> Tensor:
     """Combine the taps (1 or N, P, T) of rows (N, n, C), where padding reads ``fill``, to (N, P, outputs)."""
+    _check(rows, table, blocks, epilogue)
+    taps = table.index
     (samples, _, width), (_, positions, reach) = rows.shape, taps.shape
     out = rows.new_empty(samples * positions, blocks.outputs)
     padding = np.full(max(width, MAX_VECTORS * lanes(rows.dtype)), fill, out.numpy().dtype)
@@ -76,9 +79,31 @@ def _run(rows: Tensor, taps: Tensor, blocks: Blocks, epilogue: Epilogue, fill: f
         loops.one_part(*given, parts[0])
     elif len(parts):
         with _one_at_a_time:  # not every threading layer of Numba lets two threads in
+            before = get_num_threads()
             set_num_threads(min(len(parts), config.NUMBA_NUM_THREADS))
             loops.all_parts(*given, parts)
+            set_num_threads(before)
     return out.view(samples, positions, -1)
+
+
+def _check(rows: Tensor, table: StoredTaps, blocks: Blocks, epilogue: Epilogue) -> None:
+    """Raises ModelError unless all parts of a window fit each other: kernels compute addresses from them."""
+    (samples, size, width), (orders, positions, taps) = rows.shape, table.index.shape
+    terms = (epilogue.bias, (blocks.outputs,)), (epilogue.residual, (samples * positions, blocks.outputs))
+    fits = (
+        table.reach <= size
+        and orders in (1, samples)
+        and width == blocks.inputs
+        and blocks.taps in (None, taps)
+        and (blocks.kind != WEIGHTED or blocks.weight.shape in ((1, positions, taps), (samples, positions, taps)))
+        and blocks.weight.dtype == rows.numpy().dtype
+        and all(term is None or (term.shape == shape and term.dtype == rows.dtype) for term, shape in terms)
+    )
+    if not fits:
+        raise ModelError(
+            "values, table and weights of a window do not fit each other",
+            hint="if the network was loaded from a folder, save it again",
+        )
 
 
 def _arrays(rows: Tensor, taps: Tensor, blocks: Blocks, epilogue: Epilogue, out: Tensor) -> tuple[NDArray[Any], ...]:

@@ -25,6 +25,10 @@ from keyvault.compiled import compiled
 SHAPE = range(6)
 POSITIONS, SAMPLE, ROW, TAP_STEP, SCALE_STEP, PADDING = SHAPE
 
+#: Digest of what the kernels of this file are compiled from beside it.  Numba keeps compiled kernels until this file
+#: changes, so it has to change with the others; a test tells what to write here.
+SOURCES = "9b79467fbe96a141"
+
 ROWS_TOGETHER = 24  # a multiple of all numbers of rows that micro-kernels compute together
 _READS = 1024  # addresses found at a time, so that they stay in the first-level cache
 _FETCHED = 2_000_000  # bytes; a larger sample would not stay in the second-level cache

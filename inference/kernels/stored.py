@@ -20,6 +20,11 @@ class StoredTaps:
         return cls(taps.contiguous())
 
     @cached_property
+    def reach(self) -> int:
+        """How many source positions there must be."""
+        return int(self.index.max()) + 1 if self.index.numel() else 0
+
+    @cached_property
     def padded(self) -> bool:
         """Whether any tap is padding."""
         return bool((self.index < 0).any())

@@ -22,7 +22,7 @@ def fuse_sums(module: fx.GraphModule) -> fx.GraphModule:
         if node.target is not aten.add.Tensor or node.kwargs.get("alpha", 1) != 1:
             continue
         convolution, other = _convolution_first(*arguments(node)[:2])
-        if convolution is None or other is convolution or shape_of(other) != shape_of(convolution):
+        if convolution is None or other is convolution or not _alike(node, convolution, other):
             continue
         node.prepend(convolution)  # behind whatever makes the other term
         convolution.args = (*convolution.args[:3], other)
@@ -48,6 +48,14 @@ def _convolution_first(one: Any, other: Any) -> tuple[fx.Node | None, Any]:
         if _is_open(first) and first.args[3] is None and isinstance(second, fx.Node):
             return first, second
     return None, None
+
+
+def _alike(*nodes: fx.Node) -> bool:
+    """Whether values have one shape and one dtype."""
+    first = nodes[0]
+    return all(
+        shape_of(node) == shape_of(first) and node.meta["val"].dtype == first.meta["val"].dtype for node in nodes
+    )
 
 
 def _is_open(node: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from keyed_helpers import pictures, randomise, shuffle
 from torch import Tensor, nn
 from torchvision import models
 
+import inference
 from inference import InputMismatchError, KeyedTensor, ModelError, compare, secure
 from inference.comparison import Comparison, LayerError
 from inference.layout import Layout
@@ -116,3 +118,19 @@ def test_a_wrong_input_is_refused(plain: nn.Module) -> None:
     small = KeyedTensor(X[:, :, :16, :16], Layout(torch.randperm(256).int()[None], (2, 3), (16, 16)))
     with pytest.raises(InputMismatchError):
         compare(plain, net, small)
+
+
+def test_what_is_not_a_single_keyed_network_is_refused() -> None:
+    plain, x = nn.Conv2d(3, 4, 3).eval(), pictures(1, (6, 6))
+    keyed, shuffled = secure(plain, x), shuffle(x)
+    refused: dict[str, Callable[[], object]] = {
+        "plain Conv2d compared": lambda: inference.compare(plain, plain, shuffled),
+        "keyed compared with keyed": lambda: inference.compare(keyed, keyed, shuffled),
+        "explained": lambda: inference.explain(plain),
+        "exported": lambda: inference.export(plain, shuffled),
+        "portable": lambda: inference.portable(plain),
+    }
+    for what, call in refused.items():
+        with pytest.raises(ModelError) as refusal:
+            call()
+        assert refusal.value.hint, what

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from keyed_helpers import random_tensor
-from torch import Tensor
+from keyed_helpers import pictures, random_tensor, shuffle
+from torch import Tensor, nn
 
-from inference.kernels import blocks, vector_code
+from inference.convert import secure
+from inference.errors import ModelError
+from inference.kernels import blocks, loops, vector_code
 from inference.kernels.epilogue import Epilogue
 from inference.kernels.indirect import IndirectBackend
 from inference.kernels.stored import StoredTaps
@@ -128,3 +132,51 @@ def test_other_processors_compute_the_same(cpu: str, features: str, tmp_path: Pa
     command = [sys.executable, "-m", "pytest", "-k", "width or groups or rows or largest", str(this)]
     result = subprocess.run(command, env={**os.environ, **chosen}, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout[-2000:]
+
+
+def test_kernels_are_compiled_anew_when_what_they_are_made_of_changes() -> None:
+    folder = Path(loops.__file__).parent
+    sources = ("blocks.py", "micro_kernels.py", "vector_code.py")
+    digest = hashlib.sha256(b"".join((folder / name).read_bytes() for name in sources)).hexdigest()[:16]
+    assert digest == loops.SOURCES, f'write SOURCES = "{digest}" into loops.py'
+
+
+FITTING: dict[str, Any] = {"size": 20, "width": 7, "reach": 9, "outputs": 5, "dtype": torch.float32}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"size": 19}, {"width": 6}, {"reach": 8}, {"outputs": 4}, {"outputs": 6}, {"dtype": torch.float64}],
+)
+def test_parts_that_do_not_fit_are_refused_before_an_address_is_computed(other: dict[str, Any]) -> None:
+    """A weight, bias and residual of FITTING's sizes, with a table and values of others."""
+    weight = INDIRECT.weight(random_tensor(5, 7, 3, 3).float(), 1)
+
+    def convolved(size: int, width: int, reach: int, outputs: int, dtype: torch.dtype) -> Tensor:
+        taps = random_taps(1, 13, reach, 20, padded=False)
+        taps[0, 0, 0] = 19
+        epilogue = Epilogue(random_tensor(outputs).to(dtype), random_tensor(26, outputs).to(dtype), None)
+        return INDIRECT.conv(random_tensor(2, size, width).to(dtype), StoredTaps.of(taps), weight, epilogue)
+
+    assert convolved(**FITTING).shape == (2, 13, 5)
+    with pytest.raises(ModelError, match="do not fit"):
+        convolved(**FITTING | other)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.int64, torch.int8, torch.uint8, torch.bool, torch.float16])
+@pytest.mark.parametrize("backend", ["gather", "portable", "reference"])
+def test_a_sum_with_another_dtype(backend: str, dtype: torch.dtype) -> None:
+    class Network(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 3, 3, padding=1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.conv(x) + (x * 50).to(dtype)
+
+    network, x = Network().eval(), pictures(2, (6, 5))
+    with torch.no_grad():
+        expected = network(x)
+    found = secure(network, x, backend=backend)(shuffle(x)).reveal()
+    assert found.dtype == expected.dtype
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
