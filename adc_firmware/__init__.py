@@ -13,9 +13,11 @@ from adc_firmware.errors import (
 )
 from adc_firmware.frame import FrameHeader, PrivateFrame
 from adc_firmware.readout import AnalogSource
+from adc_firmware.single_slope import ColumnConverter, SingleSlope
 
 __all__ = [
     "AnalogSource",
+    "ColumnConverter",
     "Converter",
     "Exposure",
     "ForeignFrameError",
@@ -26,6 +28,7 @@ __all__ = [
     "PrivateFrame",
     "SampleRangeError",
     "SecureAdc",
+    "SingleSlope",
     "SourceError",
     "decode",
     "encode",

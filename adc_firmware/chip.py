@@ -11,11 +11,11 @@ from weakref import WeakSet
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from adc_firmware.addressing import MaskGenerator
-from adc_firmware.converter import Converter
+from adc_firmware.converter import VoltsConverter
 from adc_firmware.frame import FrameHeader, PrivateFrame, sign
 from adc_firmware.readout import Addresses, AnalogSource, check_geometry, read_rows
 from keyvault.derivation import SESSION_BYTES, FrameId
-from keyvault.errors import PolicyError, WrongDeviceError
+from keyvault.errors import WrongDeviceError
 from keyvault.expansion import expand
 from keyvault.grant import OpenGrant
 
@@ -79,22 +79,21 @@ class SecureAdc:
     Args:
         opened: the grant whose epoch key protects the frames.
         signer: the sensor's signing key.
-        converter: of the grant's bit depth.
+        converter: of the grant's bit depth, and of its width if it has columns.
 
     Raises:
         WrongDeviceError: ``signer`` is not the key that the grant names.
-        PolicyError: the converter's depth is not the grant's.
+        PolicyError: the converter's depth or width is not the grant's.
     """
 
-    def __init__(self, opened: OpenGrant, signer: Ed25519PrivateKey, converter: Converter) -> None:
+    def __init__(self, opened: OpenGrant, signer: Ed25519PrivateKey, converter: VoltsConverter) -> None:
         grant = opened.grant
         if signer.public_key().public_bytes_raw() != grant.sensor_key:
             raise WrongDeviceError(
                 f"grant {grant.key_id} names another signing key for sensor {grant.sensor}",
                 hint="use the device file of this enrolment, or issue a new key",
             )
-        if converter.bits != grant.policy.bits:
-            raise PolicyError(f"the converter has {converter.bits} bits, the key is for {grant.policy.bits}")
+        converter.check_fits(grant.policy)
         self._opened = opened
         self._signer = signer
         self._converter = converter

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,40 @@ from numpy.typing import NDArray
 from adc_firmware import _kernels as kernels
 from adc_firmware.errors import SampleRangeError
 from keyvault.errors import PolicyError
-from keyvault.policy import MAX_BITS, MIN_BITS
+from keyvault.policy import MAX_BITS, MIN_BITS, Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a run of photosites goes, and what hides it.
+
+    Attributes:
+        table: int32, their stored positions.
+        words: uint16 (photosites, samples a photosite), their mask words; no rows without a mask.
+        out: uint16 (all photosites, samples a photosite), the frame in stored order.
+    """
+
+    table: NDArray[np.int32]
+    words: NDArray[np.uint16]
+    out: NDArray[np.uint16]
+
+
+class VoltsConverter(Protocol):
+    """What the readout needs of the converters: :class:`Converter`, or ``ColumnConverter``."""
+
+    @property
+    def top(self) -> int:
+        """The highest DN."""
+
+    def check_fits(self, policy: Policy) -> None:
+        """Raise PolicyError unless the converters suit frames of this policy."""
+
+    def read(self, volts: NDArray[np.float32], first: int, places: Places) -> int:
+        """Convert photosites ``first`` and following, mask each sample and write it to its place.
+
+        ``volts`` is (photosites, samples a photosite).  Returns the number in it of the first
+        sample that is not finite, or -1.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +84,16 @@ class Converter:
     def offset(self) -> float:
         """What is added to volts * gain before rounding down."""
         return self.black_level + 0.5
+
+    def check_fits(self, policy: Policy) -> None:
+        """Raise PolicyError unless the depth is the policy's."""
+        if self.bits != policy.bits:
+            raise PolicyError(f"the converter has {self.bits} bits, the key is for {policy.bits}")
+
+    def read(self, volts: NDArray[np.float32], first: int, places: Places) -> int:  # noqa: ARG002 - all columns are alike
+        """Convert, mask and place a run of photosites; see :class:`VoltsConverter`."""
+        scale = (float(self.gain), self.offset)
+        return kernels.read_volts(volts, scale, np.uint16(self.top), places.table, places.words, places.out)
 
     def convert(self, volts: NDArray[np.float32]) -> NDArray[np.uint16]:
         """Convert an array of any shape; this is what a camera without protection would put out.

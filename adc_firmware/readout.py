@@ -1,7 +1,8 @@
 """Row-wise readout: every sample is converted, masked and written to its keyed position at once.
 
-The rows come in blocks.  A plain DN exists for one sample at a time, inside a kernel; rows that
-a source delivers as DN are held for the length of their block.
+The rows come in blocks.  A plain DN exists for one sample at a time, inside a kernel (for 16 of them
+with the converters of columns and a policy without mask); rows that a source delivers as DN are
+held for the length of their block.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from adc_firmware import _kernels as kernels
 from adc_firmware.addressing import MaskGenerator, parts
-from adc_firmware.converter import Converter, refusal
+from adc_firmware.converter import Places, VoltsConverter, refusal
 from adc_firmware.errors import SourceError
 from adc_firmware.frame import sample_shape
 from keyvault.errors import PolicyError
@@ -64,7 +65,9 @@ def check_geometry(source: AnalogSource, policy: Policy) -> None:
         )
 
 
-def read_rows(source: AnalogSource, converter: Converter, policy: Policy, addresses: Addresses) -> NDArray[np.uint16]:
+def read_rows(
+    source: AnalogSource, converter: VoltsConverter, policy: Policy, addresses: Addresses
+) -> NDArray[np.uint16]:
     """Read the source out: uint16 samples of the policy's shape, in stored order, masked.
 
     Raises:
@@ -86,7 +89,7 @@ class _Block:
     """Some rows on their way through the converters; ``start`` is the number of their first photosite."""
 
     rows: NDArray[Any]
-    converter: Converter
+    converter: VoltsConverter
     addresses: Addresses
     start: int
     out: NDArray[np.uint16]
@@ -99,14 +102,12 @@ class _Block:
         first, last = part
         samples = self.out.shape[1]
         values = self.rows.reshape(-1, samples)[first - self.start : last - self.start]
-        top = np.uint16(self.converter.top)
         table = self.addresses.permutation.table[first:last]
         words = self.addresses.masks.words(first, last)
         if values.dtype == np.uint16:
-            bad = kernels.read_dn(values, top, table, words, self.out)
+            bad = kernels.read_dn(values, np.uint16(self.converter.top), table, words, self.out)
         else:
-            scale = (float(self.converter.gain), float(self.converter.offset))
-            bad = kernels.read_volts(values, scale, top, table, words, self.out)
+            bad = self.converter.read(values, first, Places(table, words, self.out))
         return bad if bad < 0 else bad + (first - self.start) * samples
 
 

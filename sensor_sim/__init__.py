@@ -2,11 +2,13 @@
 
 from sensor_sim.camera import Camera
 from sensor_sim.chart import draw as draw_chart
-from sensor_sim.errors import CameraStateError, SceneError, SettingsError
+from sensor_sim.errors import CameraStateError, ProfileError, SceneError, SettingsError
 from sensor_sim.loading import load_scene
+from sensor_sim.pattern import serial_number
 from sensor_sim.pixel import expose
 from sensor_sim.raw_files import RawLayout, read_headerless, read_raw
 from sensor_sim.scene import DnScene, LightScene, Scene
+from sensor_sim.sensor_profile import Readout, SensorProfile, Shutter, list_profiles, load_profile
 from sensor_sim.settings import CameraSettings, PixelModel, Shot
 
 __all__ = [
@@ -16,14 +18,21 @@ __all__ = [
     "DnScene",
     "LightScene",
     "PixelModel",
+    "ProfileError",
     "RawLayout",
+    "Readout",
     "Scene",
     "SceneError",
+    "SensorProfile",
     "SettingsError",
     "Shot",
+    "Shutter",
     "draw_chart",
     "expose",
+    "list_profiles",
+    "load_profile",
     "load_scene",
     "read_headerless",
     "read_raw",
+    "serial_number",
 ]

@@ -4,6 +4,9 @@ All randomness is Philox4x32-10 (Salmon et al., "Parallel random numbers: as eas
 SC 2011), a function of a key and a counter without state.  The key is the seed, the counter is
 (sample, draw, frame), so the noise of a sample depends on nothing but the seed, its frame and its
 place: rows can be exposed in any order, in any blocks, on any number of threads.
+
+Fixed patterns come from the same generator under the sensor's serial number, with counters (place,
+kind, 0, FIXED).  Frames are numbered below 2**63, so no noise has such a counter, whatever its seed.
 """
 
 from __future__ import annotations
@@ -16,11 +19,15 @@ from numpy.typing import NDArray
 from keyvault.compiled import compiled
 
 Words = tuple[np.uint64, np.uint64, np.uint64, np.uint64]
+Pattern = tuple[np.uint64, NDArray[np.float32]]  # serial number, quantiles
 
 _LOW = np.uint64(0xFFFFFFFF)
 _SHIFT = np.uint64(32)
+_HALF, _HALF_SHIFT = np.uint64(0xFFFF), np.uint64(16)
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _W0, _W1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
+FIXED = 0xFFFFFFFF  # last counter word of all fixed patterns
+SAMPLES, ROWS, COLUMNS = 0, 1, 2  # their second counter word
 _POISSON_BY_INVERSION = 10.0  # mean below which the distribution is searched from 0
 
 
@@ -88,11 +95,44 @@ def poisson(mean: float, sample: int, frame: int, seed: np.uint64, words: Words)
 
 
 @compiled
+def fixed_lines(kind: int, first: int, pattern: Pattern, sigma: float, out: NDArray[np.float64]) -> None:
+    """Fill ``out`` with the offsets (e-) of the rows or columns from number ``first``."""
+    serial, quantiles = pattern
+    for i in range(out.size):
+        out[i] = sigma * quantiles[philox(first + i, kind, 0, FIXED, serial)[0] & _HALF]
+
+
+@compiled
+def _light(weight: NDArray[np.float64], radiance: NDArray[np.float32]) -> float:
+    """Electrons of three channels of light."""
+    return weight[0] * radiance[0] + weight[1] * radiance[1] + weight[2] * radiance[2]
+
+
+@compiled
+def _expect(
+    radiance: NDArray[np.float32],
+    mix: NDArray[np.float64],
+    pixel: tuple[float, float, float, float],
+    first: int,
+    out: NDArray[np.float32],
+) -> None:
+    """What :func:`expose` gives without noise and patterns, and faster."""
+    full_well, _, volts, dark = pixel
+    rows, width, samples = out.shape
+    for r in range(rows):
+        for x in range(width):
+            for s in range(samples):
+                mean = _light(mix[(first + r) & 1, x & 1, s], radiance[r, x]) + dark
+                out[r, x, s] = min(mean, full_well) * volts
+
+
+@compiled
 def expose(
     radiance: NDArray[np.float32],
     mix: NDArray[np.float64],
-    pixel: tuple[float, float, float],
+    pixel: tuple[float, float, float, float],
     noise: tuple[bool, np.uint64, int],
+    fixed: tuple[bool, Pattern, float, float, NDArray[np.float64], NDArray[np.float64]],
     first: int,
     out: NDArray[np.float32],
 ) -> None:
@@ -102,24 +142,39 @@ def expose(
         radiance: (rows, w, 3).
         mix: (2, 2, samples, 3), electrons of each sample of a photosite for a radiance of 1.0 in
             red, green and blue, by the photosite's row and column modulo 2.
-        pixel: full well (e-), read noise (e-), volts per electron.
+        pixel: full well (e-), read noise (e-), volts per electron, mean dark charge (e-).
         noise: whether there is any, seed, number of the frame.
+        fixed: whether there are patterns; serial number and the normal distribution's quantiles at
+            (i + 0.5) / 65536; PRNU; DSNU of the samples (e-); offsets of these rows and of the
+            columns (e-).
         first: number of the first of the rows.
         out: (rows, w, samples).
     """
-    full_well, read_noise, volts = pixel
+    full_well, read_noise, volts, dark = pixel
     noisy, seed, frame = noise
+    patterned, (serial, quantiles), prnu, dsnu, row_offsets, column_offsets = fixed
+    if not (noisy or patterned):
+        _expect(radiance, mix, pixel, first, out)
+        return
     rows, width, samples = out.shape
+    block, own = -1, philox(0, SAMPLES, 0, FIXED, serial)
     for r in range(rows):
         for x in range(width):
             for s in range(samples):
-                weight = mix[(first + r) & 1, x & 1, s]
-                mean = weight[0] * radiance[r, x, 0] + weight[1] * radiance[r, x, 1] + weight[2] * radiance[r, x, 2]
+                sample = ((first + r) * width + x) * samples + s
+                mean, offset = _light(mix[(first + r) & 1, x & 1, s], radiance[r, x]), 0.0
+                if patterned:  # four samples share four words
+                    if sample >> 2 != block:
+                        block = sample >> 2
+                        own = philox(block, SAMPLES, 0, FIXED, serial)
+                    word = own[sample & 3]
+                    mean *= 1.0 + prnu * quantiles[word & _HALF]
+                    offset = dsnu * quantiles[word >> _HALF_SHIFT] + row_offsets[r] + column_offsets[x]
+                mean += dark
                 electrons = min(mean, full_well)
                 if noisy:
-                    sample = ((first + r) * width + x) * samples + s
                     words = philox(sample, 0, frame & 0xFFFFFFFF, frame >> 32, seed)
                     if mean < 2.0 * full_well + 100.0:  # beyond, fewer than a full well has no chance
                         electrons = min(poisson(mean, sample, frame, seed, words), full_well)
                     electrons += read_noise * normal(words[2], words[3])
-                out[r, x, s] = electrons * volts
+                out[r, x, s] = (electrons + offset) * volts

@@ -16,9 +16,11 @@ from keyvault.grant import Grant
 from sensor_sim.errors import CameraStateError
 from sensor_sim.keys import KeySource, open_newest
 from sensor_sim.loading import load_scene
-from sensor_sim.pixel import expose, white_balance
+from sensor_sim.pattern import serial_number
+from sensor_sim.pixel import expose, response, white_balance
 from sensor_sim.scene import Scene
-from sensor_sim.settings import SEED_BITS, CameraSettings, PixelModel, Shot
+from sensor_sim.sensor_profile import SensorProfile, load_profile
+from sensor_sim.settings import SEED_BITS, CameraSettings, Shot
 
 
 @dataclass(slots=True)
@@ -28,7 +30,9 @@ class _Session:
     grant: Grant
     chip: SecureAdc
     scene: Scene
+    profile: SensorProfile
     seed: int
+    serial: int
     frames: int = 0
 
 
@@ -46,7 +50,7 @@ class Camera:
         scene: a scene, an image or raw file, or None for the built-in chart.
         device: the sensor's device file; None takes the one in this user's home.
         settings: how to expose.
-        pixel: what the photosites are like.
+        profile: what the sensor is like: a profile, its name or its file; None for the ideal one.
     """
 
     def __init__(
@@ -56,25 +60,34 @@ class Camera:
         scene: Scene | Path | str | None = None,
         device: Device | Path | str | None = None,
         settings: CameraSettings | None = None,
-        pixel: PixelModel | None = None,
+        profile: SensorProfile | Path | str | None = None,
     ) -> None:
         self._key = key
         self._scene = scene
         self._device = device
         self.settings = settings or CameraSettings()
-        self.pixel = pixel or PixelModel()
+        self._profile = profile
         self._session: _Session | None = None
 
     def __enter__(self) -> Self:
-        """Open key and scene; raises as :func:`open_newest` and :func:`load_scene` do."""
+        """Open key, scene and profile.
+
+        Raises:
+            SettingsError: the sensor does not take this exposure time or gain.
+            PolicyError: the sensor is not made with the filters that the key is for.
+            PrivcamError: as :func:`open_newest`, :func:`load_scene` and :func:`load_profile` do.
+        """
         if self._session is not None:
             raise CameraStateError("this camera is open already", hint="make another Camera for a second session")
+        profile = load_profile(self._profile)
+        profile.readout.check(self.settings)
         opened, device = open_newest(self._key, self._device)
         policy = opened.grant.policy
+        response(policy, profile.pixel)
         scene = load_scene(self._scene, policy)
-        chip = SecureAdc(opened, device.signer, self.pixel.converter(policy.bits))
+        chip = SecureAdc(opened, device.signer, profile.pixel.converter(policy.bits))
         seed = secrets.randbits(SEED_BITS) if self.settings.seed is None else self.settings.seed
-        self._session = _Session(opened.grant, chip, scene, seed)
+        self._session = _Session(opened.grant, chip, scene, profile, seed, serial_number(opened.grant.sensor))
         return self
 
     def __exit__(
@@ -91,6 +104,16 @@ class Camera:
     def scene(self) -> Scene:
         """The scene in front of the camera."""
         return self._open().scene
+
+    @property
+    def profile(self) -> SensorProfile:
+        """What the sensor is like."""
+        return self._open().profile
+
+    @property
+    def serial(self) -> int:
+        """The sensor's serial number, which fixes its patterns; it follows from its enrolled name."""
+        return self._open().serial
 
     @property
     def seed(self) -> int:
@@ -111,8 +134,8 @@ class Camera:
         """
         session = self._open()
         seen = session.scene if scene is None else scene
-        shot = Shot(session.seed, session.frames if number is None else number)
-        source = expose(seen, session.grant.policy, self.settings, self.pixel, shot)
+        shot = Shot(session.seed, session.frames if number is None else number, session.serial)
+        source = expose(seen, session.grant.policy, self.settings, session.profile.pixel, shot)
         session.frames += 1
         return session.chip.read_out(source, self._exposure(seen))
 
@@ -122,10 +145,11 @@ class Camera:
             yield self.capture()
 
     def _exposure(self, scene: Scene) -> Exposure:
+        session = self._open()
         return Exposure(
             exposure_us=self.settings.shutter_us,
             gain_milli=self.settings.gain_milli,
-            white_balance=white_balance(scene),
+            white_balance=white_balance(scene, session.grant.policy, session.profile.pixel),
             timestamp_ns=time.time_ns(),
         )
 

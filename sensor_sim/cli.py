@@ -17,10 +17,12 @@ from keyvault.console import Group, native_messages_off
 from keyvault.files import check_outputs, write_whole
 from keyvault.policy import Cfa
 from sensor_sim.camera import Camera
+from sensor_sim.cli_cost import cost_command
 from sensor_sim.loading import CHART
 from sensor_sim.outputs import FrameNames, describe
 from sensor_sim.raw_files import RawLayout, read_headerless
 from sensor_sim.scene import DnScene
+from sensor_sim.sensor_profile import IDEAL, SUFFIX, list_profiles, user_folder
 from sensor_sim.settings import SEED_BITS, CameraSettings
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -31,6 +33,9 @@ _RAW_OPTIONS = ("raw_size", "raw_cfa", "raw_black", "raw_white")
 @click.version_option(package_name="privcam")
 def sensor_sim() -> None:
     """A simulated camera whose chip puts out private frames only."""
+
+
+sensor_sim.add_command(cost_command)
 
 
 @sensor_sim.command()
@@ -44,7 +49,14 @@ def sensor_sim() -> None:
 @click.option("--gain", type=float, default=1.0, show_default=True, help="Analogue gain.")
 @click.option("--noise", type=click.Choice(["on", "off"]), default="on", show_default=True, help="Shot and read noise.")
 @click.option("--seed", type=click.IntRange(0, 2**SEED_BITS - 1), help="Of the noise.  [default: a new one]")
-@click.option("--metadata", type=_FILE, help="Write what the headers say to this file as JSON.")
+@click.option(
+    "--profile",
+    default=IDEAL,
+    show_default=True,
+    help="What the sensor is like: a name (list-profiles shows them) or a TOML file.",
+)
+@click.option("--temperature", type=float, default=25.0, show_default=True, help="Of the sensor, degrees Celsius.")
+@click.option("--metadata", type=_FILE, help="Write what the headers and the profile say to this file as JSON.")
 @click.option("--device", type=_FILE, help="The sensor's device file.  [default: the one in this user's home]")
 @click.option("--raw-size", help="Headerless .raw (16 bits, little-endian): photosites, width first.", **size)
 @click.option("--raw-cfa", type=click.Choice([value.value for value in Cfa]), help="Headerless .raw: its mosaic.")
@@ -65,14 +77,31 @@ def capture(context: click.Context, /, **options: Any) -> None:
     check_outputs([*names.paths(), *extra], _inputs(options))
     if any(options[name] is not None for name in _RAW_OPTIONS):
         scene = read_headerless(Path(options["scene"]), _layout(options))
-    settings = CameraSettings(options["shutter"], options["gain"], options["noise"] == "on", options["seed"])
+    settings = CameraSettings(
+        options["shutter"],
+        options["gain"],
+        options["noise"] == "on",
+        options["seed"],
+        temperature_c=options["temperature"],
+    )
+    camera = Camera(
+        options["keys"], scene=scene, device=options["device"], settings=settings, profile=options["profile"]
+    )
     with ExitStack() as stack:
         with native_messages_off():
-            camera = stack.enter_context(
-                Camera(options["keys"], scene=scene, device=options["device"], settings=settings)
-            )
+            stack.enter_context(camera)
         _refuse_noise_on_dn(context, camera)
         _capture(camera, names, options)
+
+
+@sensor_sim.command("list-profiles")
+def list_profiles_command() -> None:
+    """List the sensor profiles that capture --profile knows by name, and where one's own belong."""
+    found = list_profiles()
+    width = max(len(profile.name) for profile in found)
+    for profile in found:
+        click.echo(f"{profile.name:{width}}  {profile.summary}")
+    click.echo(f"Your own: {user_folder() / 'NAME.toml'}, or name any TOML file; docs/sensor.md says what is in one.")
 
 
 def _capture(camera: Camera, names: FrameNames, options: dict[str, Any]) -> None:
@@ -82,7 +111,7 @@ def _capture(camera: Camera, names: FrameNames, options: dict[str, Any]) -> None
         for path in tqdm(names.paths(), total=names.count, unit="frame", disable=None if names.count > 1 else True):
             frame = camera.capture()
             write(frame, path)
-            records.append(describe(frame, path))
+            records.append(describe(frame, path, camera.profile))
             if not options["quiet"]:
                 tqdm.write(str(path))
     finally:
@@ -94,7 +123,8 @@ def _capture(camera: Camera, names: FrameNames, options: dict[str, Any]) -> None
 def _inputs(options: dict[str, Any]) -> list[Path]:
     scene = [] if options["scene"] == CHART else [Path(options["scene"])]
     device = [options["device"]] if options["device"] else []
-    return [*options["keys"], *scene, *device]
+    profile = [Path(options["profile"])] if options["profile"].endswith(SUFFIX) else []
+    return [*options["keys"], *scene, *device, *profile]
 
 
 def _layout(options: dict[str, Any]) -> RawLayout:

@@ -2,7 +2,7 @@
 
 Each error belongs to one of keyvault's families and inherits its exit code::
 
-    InputError      SceneError, SettingsError
+    InputError      SceneError, SettingsError, ProfileError
     PrivcamError    CameraStateError
 """
 
@@ -17,6 +17,10 @@ class SceneError(InputError):
 
 class SettingsError(InputError):
     """A camera setting or a parameter of the pixel is out of range."""
+
+
+class ProfileError(InputError):
+    """There is no such sensor profile, or a profile file is not one."""
 
 
 class CameraStateError(PrivcamError):

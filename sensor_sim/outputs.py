@@ -10,6 +10,7 @@ from typing import Any
 
 from adc_firmware import PrivateFrame
 from keyvault.errors import OutputError
+from sensor_sim.sensor_profile import SensorProfile
 
 _NUMBER = re.compile(r"%(0?[1-9]?)d")
 
@@ -49,11 +50,12 @@ class FrameNames:
         return map(self.path, range(self.count))
 
 
-def describe(frame: PrivateFrame, file: Path) -> dict[str, Any]:
+def describe(frame: PrivateFrame, file: Path, profile: SensorProfile) -> dict[str, Any]:
     """What a capture says of a frame, with the names of libcamera's controls where it has one.
 
     ``SensorBlackLevels`` are on libcamera's 16-bit scale, red, green, green, blue; ``BlackLevel``
-    and ``WhiteLevel`` are DN.
+    and ``WhiteLevel`` are DN.  The last three are the profile's and not in the frame's header: row
+    r of a rolling shutter starts ``r * RowTime`` microseconds after ``SensorTimestamp``.
     """
     header = frame.header
     red, green, blue = header.white_balance
@@ -72,4 +74,7 @@ def describe(frame: PrivateFrame, file: Path) -> dict[str, Any]:
         "Session": header.session.hex(),
         "Counter": header.counter,
         "Protection": str(header.policy.protection),
+        "SensorProfile": profile.name,
+        "Shutter": str(profile.readout.shutter),
+        "RowTime": profile.readout.row_time_us,
     }

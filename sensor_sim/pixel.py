@@ -1,10 +1,15 @@
 """The pixel: light to electrons to volts (docs/sensor.md).
 
-For a photosite under filter c, radiance L_c, shutter t, illumination E and analogue gain g::
+For a sample with quantum efficiency qe, filter response f (on red, green and blue), light L,
+shutter t, illumination E, temperature T and analogue gain g, with n standard normal numbers that
+belong to the sensor, and N, Poisson numbers that are new in every frame::
 
-    mean      = full_well * (t / nominal_shutter) * E * L_c            e-
-    electrons = min(Poisson(mean), full_well) + read_noise * N(0, 1)   e-
-    volts     = electrons * conversion_gain * g                        V
+    photons   = nominal_photons * (t / nominal_shutter) * E * (f . L)
+    dark      = dark_current * 2 ** ((T - reference) / doubling) * t                e-
+    mean      = qe * photons * (1 + prnu * n_sample) + dark                         e-
+    electrons = min(Poisson(mean), full_well) + read_noise * N(0, 1)                e-
+    offset    = dsnu_pixel * n'_sample + dsnu_row * n_row + dsnu_column * n_column  e-
+    volts     = (electrons + offset) * conversion_gain * g                          V
 
 Without noise, electrons = min(mean, full_well).
 """
@@ -18,10 +23,12 @@ from numpy.typing import NDArray
 
 from adc_firmware import AnalogSource
 from adc_firmware.addressing import PART_PHOTOSITES
+from keyvault.errors import PolicyError
 from keyvault.policy import Cfa, Policy
 from keyvault.threads import each
 from sensor_sim import _kernels as kernels
-from sensor_sim.scene import NEUTRAL, DnScene, LightScene, Scene
+from sensor_sim.pattern import FixedPattern
+from sensor_sim.scene import DnScene, LightScene, Scene
 from sensor_sim.settings import CameraSettings, PixelModel, Shot
 
 LUMINANCE = (0.2126, 0.7152, 0.0722)  # ITU-R BT.709
@@ -58,23 +65,39 @@ class ExposedArray:
 
     def rows(self, first: int, last: int) -> NDArray[np.float32]:
         """Volts of rows first .. last - 1: (rows, w) or (rows, w, 3)."""
-        policy, settings, pixel = self.policy, self.settings, self.pixel
+        policy, pixel = self.policy, self.pixel
         if not 0 <= first <= last <= policy.height:
             raise IndexError(f"rows {first} to {last} of an array of {policy.height}")
-        electrons = pixel.full_well_e * settings.shutter_us / pixel.nominal_shutter_us * settings.illumination
-        volts = pixel.conversion_gain_uv * 1e-6 * settings.gain_milli / 1000
-        mix = electrons * filters(policy)
-        model = (float(pixel.full_well_e), float(pixel.read_noise_e), volts)
-        noise = (settings.noise, np.uint64(self.shot.seed), self.shot.frame)
+        mix, model, noise = self._electrons(), self._model(), self._noise()
+        pattern = FixedPattern(pixel, self.shot.serial)
+        spread = (pixel.patterned, pattern.source, float(pixel.prnu), float(pixel.dsnu_pixel_e))
+        row_part, column_part = pattern.rows(first, last), pattern.columns(policy.width)
         out = np.empty((last - first, policy.width, policy.samples_per_photosite), np.float32)
+        strip = max(1, PART_PHOTOSITES // policy.width)
 
         def expose_strip(low: int) -> None:
             high = min(last, low + strip)
-            kernels.expose(self.scene.radiance[low:high], mix, model, noise, low, out[low - first : high - first])
+            here = slice(low - first, high - first)
+            fixed = (*spread, row_part[here], column_part)
+            kernels.expose(self.scene.radiance[low:high], mix, model, noise, fixed, low, out[here])
 
-        strip = max(1, PART_PHOTOSITES // policy.width)
         each(expose_strip, range(first, last, strip))
         return out.reshape(last - first, *self.shape[1:])
+
+    def _electrons(self) -> NDArray[np.float64]:
+        """Mean electrons of each sample for a radiance of 1.0: (2, 2, samples, 3)."""
+        pixel, settings = self.pixel, self.settings
+        photons = pixel.nominal_photons * settings.shutter_us / pixel.nominal_shutter_us * settings.illumination
+        return photons * response(self.policy, pixel)
+
+    def _model(self) -> tuple[float, float, float, float]:
+        pixel, settings = self.pixel, self.settings
+        volts = pixel.conversion_gain_uv * 1e-6 * settings.gain_milli / 1000
+        dark = pixel.dark_e(settings.shutter_us, settings.temperature_c)
+        return float(pixel.full_well_e), float(pixel.read_noise_e), volts, dark
+
+    def _noise(self) -> tuple[bool, np.uint64, int]:
+        return self.settings.noise, np.uint64(self.shot.seed), self.shot.frame
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,23 +130,46 @@ def expose(scene: Scene, policy: Policy, settings: CameraSettings, pixel: PixelM
     """Put a sensor of this policy in front of a scene, and expose it.
 
     Raises:
-        PolicyError: the scene does not fit the sensor.
+        PolicyError: the scene does not fit the sensor, or the sensor is not made with such filters.
     """
     scene.check_fits(policy)
+    response(policy, pixel)
     if isinstance(scene, DnScene):
         return DnArray(scene)
     return ExposedArray(scene, policy, settings, pixel, shot)
 
 
-def white_balance(scene: Scene) -> tuple[int, int, int]:
-    """Gains of red, green and blue that make white grey; the simulated filters are balanced."""
-    return scene.white_balance if isinstance(scene, DnScene) else NEUTRAL
+def white_balance(scene: Scene, policy: Policy, pixel: PixelModel) -> tuple[int, int, int]:
+    """Gains of red, green and blue that make white grey, 1024 for 1.0; a file with DN states its own."""
+    if isinstance(scene, DnScene):
+        return scene.white_balance
+    red, green, blue = _efficiencies(policy, pixel)
+    return round(1024 * green / red), 1024, round(1024 * green / blue)
 
 
-def filters(policy: Policy) -> NDArray[np.float64]:
-    """Response of each sample to red, green and blue light: (2, 2, samples, 3), rows of the quad first."""
+def response(policy: Policy, pixel: PixelModel) -> NDArray[np.float64]:
+    """Electrons of each sample for a photon of red, green and blue light: (2, 2, samples, 3), rows of the quad first.
+
+    Raises:
+        PolicyError: there is no such sensor without filters, or none with them.
+    """
+    filtered = np.diag(_efficiencies(policy, pixel))
     if policy.samples_per_photosite == 3:
-        return np.broadcast_to(np.eye(3), (2, 2, 3, 3)).copy()
+        return np.broadcast_to(filtered, (2, 2, 3, 3)).copy()
     if policy.cfa is Cfa.NONE:
-        return np.broadcast_to(np.array(LUMINANCE), (2, 2, 1, 3)).copy()
-    return np.eye(3)[["RGB".index(colour) for colour in policy.cfa]].reshape(2, 2, 1, 3)
+        return np.broadcast_to(filtered @ np.array(LUMINANCE), (2, 2, 1, 3)).copy()
+    return filtered[["RGB".index(colour) for colour in policy.cfa]].reshape(2, 2, 1, 3)
+
+
+def _efficiencies(policy: Policy, pixel: PixelModel) -> tuple[float, float, float]:
+    """Quantum efficiencies for red, green and blue light; a monochrome sensor has one for all."""
+    mono = policy.cfa is Cfa.NONE and policy.samples_per_photosite == 1
+    found = (pixel.qe_mono,) * 3 if mono else (pixel.qe_red, pixel.qe_green, pixel.qe_blue)
+    red, green, blue = found
+    if red is None or green is None or blue is None:
+        kind, other = ("monochrome", "with --cfa RGGB") if mono else ("colour", "with --cfa none")
+        raise PolicyError(
+            f"the sensor is not made as a {kind} one, which the key is for",
+            hint=f"issue a key {other}, or choose another profile",
+        )
+    return red, green, blue

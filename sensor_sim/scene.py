@@ -21,7 +21,7 @@ class LightScene:
 
     Attributes:
         radiance: float32 (h, w, 3), linear, primaries and white of sRGB (BT.709, D65); at least 0.
-            1.0 is a diffuse white that just saturates at nominal exposure.
+            1.0 is a diffuse white; the sensor's profile says how many photons that is.
         name: for messages.
 
     Raises SceneError for another shape or type, or for values that are negative or not finite.

@@ -58,6 +58,8 @@ CASES = (
     _Case("stacked_quads", "stacked quads, from volts", Policy(4, 6, Cfa.NONE, 3, 9, Unit.QUAD), volts=True),
     _Case("shuffle", "per-frame keys without a mask", Policy(4, 4, protection=Protection.SHUFFLE, bits=12), volts=True),
     _Case("smallest", "a single photosite", Policy(1, 1, Cfa.NONE)),
+    _Case("bands", "photosites in bands of which the last is smaller", Policy(4, 8, scope="band:3"), volts=True),
+    _Case("quad_rows", "rows of quads", Policy(8, 4, Cfa.BGGR, unit=Unit.QUAD, scope="row")),
 )
 
 

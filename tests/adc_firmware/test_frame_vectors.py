@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,12 @@ def test_all_files_are_of_this_specification() -> None:
     assert len(ACCEPTED) >= 9
     assert len(REFUSED) >= 25
     assert {VECTORS[n]["error"] for n in REFUSED} == {"FrameError", "ForeignFrameError", "FrameTamperedError"}
+
+
+def test_every_scope_has_frames_of_every_unit() -> None:
+    policies = [VECTORS[name]["header"]["policy"] for name in ACCEPTED]
+    found = {(policy["scope"].partition(":")[0], policy["unit"]) for policy in policies}
+    assert found == set(product(("row", "band", "frame"), ("photosite", "quad")))
 
 
 @pytest.mark.parametrize("name", ACCEPTED)

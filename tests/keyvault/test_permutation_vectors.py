@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,11 @@ def _agrees(vector: dict[str, Any], table: list[int]) -> bool:
 
 def test_the_file_names_the_specification() -> None:
     assert VECTORS["specification"] == "privcam permutation v1"
+
+
+def test_every_scope_has_vectors_of_every_unit() -> None:
+    found = {(vector["scope"].partition(":")[0], vector["unit"]) for vector in VECTORS["permutations"]}
+    assert found == set(product(("row", "band", "frame"), ("photosite", "quad")))
 
 
 @all_permutations
