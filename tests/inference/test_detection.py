@@ -273,7 +273,7 @@ def test_what_cannot_be_converted_is_refused() -> None:
 def test_wrong_use_of_a_keyed_detector_is_refused(tmp_path: Path) -> None:
     x = detectors.frames()
     detector = secure_detector(detectors.small("ssd"), x)
-    with pytest.raises(ModelError, match="a KeyedDetector has no form in files"):
+    with pytest.raises(ModelError, match="a KeyedDetector is not a single keyed network"):
         inference.save(detector, tmp_path / "detector")
     wrong = {
         "takes a KeyedTensor, not a Tensor": x,
