@@ -196,7 +196,7 @@ def broken(tmp_path: Path, kind: str) -> Path:
             "truncated": data[: len(data) // 2],
             "cut at the end": data[:-1],
             "of another type": b"\x89PNG\r\n\x1a\n" + bytes(100),
-            "changed": data[:-5] + bytes([data[-5] ^ 1]) + data[-4:],
+            "changed": data[:-5] + (b"B" if data[-5:-4] == b"A" else b"A") + data[-4:],
         }[kind]
     )
     return path
