@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
 from weakref import WeakSet
@@ -102,8 +103,15 @@ class SecureAdc:
     def __reduce__(self) -> NoReturn:
         raise TypeError("a SecureAdc is not copied: two chips of one session would use a mask twice")
 
-    def read_out(self, source: AnalogSource, exposure: Exposure) -> PrivateFrame:
+    def read_out(
+        self, source: AnalogSource, exposure: Exposure, numbered: Callable[[], object] | None = None
+    ) -> PrivateFrame:
         """Read one frame out of the source; may be called from several threads.
+
+        Args:
+            source: the array in front of the converters.
+            exposure: how it was exposed.
+            numbered: called once the frame has its number: a call that begins after that gets a later one.
 
         Raises:
             PolicyError: the source's size is not the grant's.
@@ -114,6 +122,8 @@ class SecureAdc:
         policy = self._opened.grant.policy
         check_geometry(source, policy)
         frame = self._numbering.take()
+        if numbered is not None:
+            numbered()
         header = self._header(frame, source, exposure)
         secrets = self._opened.frame_secrets(frame)
         addresses = Addresses(expand(secrets.permutation_key, policy), MaskGenerator(secrets.mask_key, policy))

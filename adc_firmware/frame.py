@@ -141,6 +141,11 @@ def sample_shape(policy: Policy) -> tuple[int, ...]:
     return plane if policy.samples_per_photosite == 1 else (*plane, policy.samples_per_photosite)
 
 
+def sample_bytes(policy: Policy) -> int:
+    """Length of a frame's samples as 16-bit words."""
+    return 2 * policy.photosites * policy.samples_per_photosite
+
+
 def raster_bytes(samples: NDArray[np.uint16]) -> memoryview:
     """The samples as little-endian bytes in raster order, as signed and stored; a view where that is possible."""
     return samples.astype("<u2", copy=False).data.cast("B")
@@ -197,7 +202,7 @@ class PrivateFrame:
     signature: bytes
 
     def __init__(self) -> None:
-        raise TypeError("a PrivateFrame comes from SecureAdc.read_out or from dng.read")
+        raise TypeError("a PrivateFrame comes from SecureAdc.read_out or from adc_firmware.read")
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a PrivateFrame is not pickled: send dng.encode(frame) and verify it there")

@@ -37,51 +37,64 @@ def transitions(bits: int, bow: float, code_widths: tuple[float, ...]) -> NDArra
     return places
 
 
+def codes(places: NDArray[np.float64], levels: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Codes of levels in DN, given the transitions.
+
+    The counter has room on both sides of the scale, where codes are 1 DN wide: they begin at whole
+    numbers below 1, and a whole number of DN after the last transition.
+    """
+    top = places.size - 1
+    inside = np.searchsorted(places[1:], levels, side="right")
+    beyond = np.maximum(top, np.floor(levels - (places[top] - top)))
+    found = np.where(levels < 1, np.floor(levels), np.where(levels < places[top], inside, beyond))
+    return found.astype(np.int64)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Ramp:
     """Transitions, prepared for finding the code of a level without a search.
 
-    Attributes:
-        edges: transitions, followed by infinity.
-        starts: int32; entry j is the greatest code that begins at j / fine DN or below.
-        fine: a power of two, so high that no more than one code begins within 1 / fine DN.
+    Codes have indices, code + margin, so that none is negative.  The index of a level's code is
+    ``starts[j]`` or one more, with j = floor(level * fine) + margin * fine: one more if the level is
+    ``edges[starts[j] + 1]`` or above.
 
-    The counter has room on both sides of the scale, where codes are 1 DN wide.
+    Attributes:
+        transitions: where codes begin, float64 (2**bits,) in DN; entry 0 stands for no transition.
+        margin: how many codes there are on both sides of the scale.
+        edges: where the codes from -margin to the highest and ``margin`` more begin, then infinity.
+        starts: int32; entry j is the index of the greatest code that begins at j / fine - margin or below.
+        fine: a power of two, so high that no more than one code begins within 1 / fine DN.
     """
 
+    transitions: NDArray[np.float64]
+    margin: int
     edges: NDArray[np.float64]
     starts: NDArray[np.int32]
     fine: float
 
     @classmethod
-    def of(cls, places: NDArray[np.float64]) -> Self:
+    def of(cls, places: NDArray[np.float64], margin: int) -> Self:
         """The ramp with these transitions, as :func:`transitions` returns them."""
+        below = np.arange(-margin, 1, dtype=np.float64)
+        edges = np.concatenate([below, places[1:], _beyond(places, margin), [np.inf]])
         fine = 1.0
-        while np.diff(starts := _starts(places, fine)).max() > 1:
+        while np.diff(starts := _starts(edges, margin, fine)).max() > 1:
             fine *= 2
-        edges = np.append(places, np.inf)
-        edges.flags.writeable = starts.flags.writeable = False
-        return cls(edges, starts, fine)
-
-    @property
-    def top(self) -> int:
-        """The highest code of the scale."""
-        return self.edges.size - 2
-
-    @property
-    def transitions(self) -> NDArray[np.float64]:
-        """Where codes begin, float64 (2**bits,) in DN; entry 0 stands for no transition."""
-        return self.edges[:-1]
-
-    def codes(self, levels: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Codes of levels in DN, those beyond the scale included."""
-        places, top = self.transitions, self.top
-        inside = np.searchsorted(places[1:], levels, side="right")
-        beyond = np.maximum(top, np.floor(levels - (places[top] - top)))
-        codes = np.where(levels < 1, np.floor(levels), np.where(levels < places[top], inside, beyond))
-        return codes.astype(np.int64)
+        for table in (places, edges, starts):
+            table.flags.writeable = False
+        return cls(places, margin, edges, starts, fine)
 
 
-def _starts(places: NDArray[np.float64], fine: float) -> NDArray[np.int32]:
-    cells = np.arange(np.floor(places[-1] * fine) + 2) / fine
-    return np.searchsorted(places[1:], cells, side="right").astype(np.int32)
+def _beyond(places: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """The least levels to which :func:`codes` gives the codes after the last: one DN apart, but for rounding."""
+    top = places.size - 1
+    base, numbers = places[top] - top, top + 1.0 + np.arange(count)
+    levels = np.nextafter(base + numbers, np.inf)
+    while np.any(lower := np.floor(np.nextafter(levels, 0) - base) >= numbers):
+        levels = np.where(lower, np.nextafter(levels, 0), levels)
+    return levels
+
+
+def _starts(edges: NDArray[np.float64], margin: int, fine: float) -> NDArray[np.int32]:
+    cells = np.arange(np.floor(edges[-2] * fine) + margin * fine + 2) / fine - margin
+    return (np.searchsorted(edges, cells, side="right") - 1).astype(np.int32)

@@ -1,13 +1,12 @@
 """Row-wise readout: every sample is converted, masked and written to its keyed position at once.
 
-The rows come in blocks.  A plain DN exists for one sample at a time, inside a kernel (for 16 of them
-with the converters of columns and a policy without mask); rows that a source delivers as DN are
-held for the length of their block.
+The rows come in strips, in order, one strip at a time for each processor.  A plain DN exists for one
+sample at a time, inside a kernel; rows that a source delivers as DN are held for the length of
+their strip.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,21 +14,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adc_firmware import _kernels as kernels
-from adc_firmware.addressing import MaskGenerator, parts
+from adc_firmware.addressing import MaskGenerator
 from adc_firmware.converter import Places, VoltsConverter, refusal
-from adc_firmware.errors import SourceError
+from adc_firmware.errors import SampleRangeError, SourceError
 from adc_firmware.frame import sample_shape
 from keyvault.errors import PolicyError
 from keyvault.permutation import Permutation
 from keyvault.policy import Policy
 from keyvault.threads import each
 
-BLOCK_SAMPLES = 1 << 19  # 1 MiB of DN
-BLOCK_ROWS = 64
+STRIP_SAMPLES = 1 << 17  # 256 KiB of DN
 
 
 class AnalogSource(Protocol):
-    """The array in front of the converters: it is exposed, and its rows are read once, in order."""
+    """The array in front of the converters: it is exposed, and each of its rows is read once.
+
+    Strips of rows are asked for in order, but from several threads at a time.
+    """
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -75,46 +76,44 @@ def read_rows(
         SourceError: rows of another shape or type than declared.
     """
     out = np.empty((policy.photosites, policy.samples_per_photosite), np.uint16)
-    for first, last in _blocks(policy):
-        block = _Block(_rows(source, first, last), converter, addresses, first * policy.width, out)
-        bad = min((number for number in each(block.read, block.parts()) if number >= 0), default=-1)
-        if bad >= 0:
-            row, *rest = np.unravel_index(bad, block.rows.shape)
-            raise refusal(block.rows, bad, (first + row, *rest), policy.bits)
+    readout = _Readout(source, converter, policy, addresses, out)
+    refusals = [error for error in each(readout.read, readout.strips()) if error is not None]
+    if refusals:
+        raise refusals[0]
     return out.reshape(sample_shape(policy))
 
 
 @dataclass(frozen=True, slots=True)
-class _Block:
-    """Some rows on their way through the converters; ``start`` is the number of their first photosite."""
+class _Readout:
+    """One frame on its way through the converters."""
 
-    rows: NDArray[Any]
+    source: AnalogSource
     converter: VoltsConverter
+    policy: Policy
     addresses: Addresses
-    start: int
     out: NDArray[np.uint16]
 
-    def parts(self) -> list[tuple[int, int]]:
-        return parts(self.start, self.start + self.rows.shape[0] * self.rows.shape[1])
+    def strips(self) -> list[tuple[int, int]]:
+        """First row and the row after the last one of each strip."""
+        height, line = self.policy.height, self.policy.width * self.policy.samples_per_photosite
+        step = max(1, STRIP_SAMPLES // line)
+        return [(first, min(height, first + step)) for first in range(0, height, step)]
 
-    def read(self, part: tuple[int, int]) -> int:
-        """Read one part out; the number in the block of its first bad sample, or -1."""
-        first, last = part
-        samples = self.out.shape[1]
-        values = self.rows.reshape(-1, samples)[first - self.start : last - self.start]
-        table = self.addresses.permutation.table[first:last]
-        words = self.addresses.masks.words(first, last)
+    def read(self, strip: tuple[int, int]) -> SampleRangeError | None:
+        """Read one strip out; the refusal of its first bad sample, if it has one."""
+        first, last = strip
+        rows = _rows(self.source, first, last)
+        values = rows.reshape(-1, self.out.shape[1])
+        begin, end = first * self.policy.width, last * self.policy.width
+        table, words = self.addresses.permutation.table[begin:end], self.addresses.masks.words(begin, end)
         if values.dtype == np.uint16:
             bad = kernels.read_dn(values, np.uint16(self.converter.top), table, words, self.out)
         else:
-            bad = self.converter.read(values, first, Places(table, words, self.out))
-        return bad if bad < 0 else bad + (first - self.start) * samples
-
-
-def _blocks(policy: Policy) -> Iterator[tuple[int, int]]:
-    rows = max(1, min(BLOCK_ROWS, BLOCK_SAMPLES // (policy.width * policy.samples_per_photosite)))
-    for first in range(0, policy.height, rows):
-        yield first, min(policy.height, first + rows)
+            bad = self.converter.read(values, begin, Places(table, words, self.out))
+        if bad < 0:
+            return None
+        row, *rest = np.unravel_index(bad, rows.shape)
+        return refusal(rows, bad, (first + row, *rest), self.policy.bits)
 
 
 def _rows(source: AnalogSource, first: int, last: int) -> NDArray[Any]:

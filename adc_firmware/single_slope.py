@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adc_firmware import _kernels as kernels
+from adc_firmware import _column_kernel as kernels
 from adc_firmware.converter import Converter, Places, refusal
-from adc_firmware.ramp import Ramp, transitions
+from adc_firmware.ramp import Ramp, codes, transitions
 from keyvault.errors import PolicyError
 from keyvault.policy import MAX_SIDE, Policy
 
@@ -57,15 +57,17 @@ class SingleSlope:
 
     def __post_init__(self) -> None:
         for name in ("bow", "offset"):
-            _check(_real(getattr(self, name)), f"converter {name} {getattr(self, name)!r:.40} is not a number of DN")
+            _check(_real(getattr(self, name)), f"{name} {getattr(self, name)!r:.40} is not a number of DN")
         _check(
             _real(self.column_offset) and self.column_offset >= 0,
-            f"column offset {self.column_offset!r:.40} is not >= 0",
+            f"column_offset {self.column_offset!r:.40} is not a number of DN >= 0",
         )
         _check(
             _real(self.column_gain) and 0 <= self.column_gain <= MAX_COLUMN_GAIN,
-            f"column gain {self.column_gain!r:.40} is not 0 to {MAX_COLUMN_GAIN}",
+            f"column_gain {self.column_gain!r:.40} is not 0 to {MAX_COLUMN_GAIN}",
         )
+        for name in ("cds", "clamp"):
+            _check(type(getattr(self, name)) is bool, f"{name} {getattr(self, name)!r:.40} is not true or false")
         _check(type(self.seed) is int and 0 <= self.seed < 2**_SEED_BITS, f"seed {self.seed!r:.40} is not 64 bits")
         _check_widths(self.code_widths)
 
@@ -84,13 +86,14 @@ class SingleSlope:
         )
         offsets, gains = self._columns(width)
         levels = ideal.offset + (self.offset + self.column_offset * offsets)
-        ramp = Ramp.of(transitions(ideal.bits, self.bow, self.code_widths))
+        places = transitions(ideal.bits, self.bow, self.code_widths)
+        zeros = self._zeros(codes(places, levels), ideal.black_level)
         return ColumnConverter(
             ideal=ideal,
             gains=_frozen(ideal.gain * (1 + self.column_gain * gains)),
             levels=_frozen(levels),
-            zeros=_frozen(self._zeros(ramp.codes(levels), ideal.black_level)),
-            ramp=ramp,
+            zeros=_frozen(zeros),
+            ramp=Ramp.of(places, margin=int(np.abs(zeros).max()) + 1),
         )
 
     def _zeros(self, dark: NDArray[np.int64], black_level: int) -> NDArray[np.int32]:
@@ -160,8 +163,8 @@ class ColumnConverter:
 
     def read(self, volts: NDArray[np.float32], first: int, places: Places) -> int:
         """Convert, mask and place a run of photosites; see :class:`~adc_firmware.converter.VoltsConverter`."""
-        ramp = (self.ramp.edges, self.ramp.starts, self.ramp.fine)
-        start = (first % self.width, (self.gains, self.levels, self.zeros), ramp)
+        ramp = (self.ramp.edges, self.ramp.starts, self.ramp.fine, self.ramp.margin)
+        start = (first % self.width, (self.gains, self.levels, self.zeros + np.int32(self.ramp.margin)), ramp)
         return kernels.read_columns(volts, start, np.uint16(self.top), places.table, places.words, places.out)
 
     def convert(self, volts: NDArray[np.float32]) -> NDArray[np.uint16]:
@@ -193,14 +196,16 @@ def _check_widths(widths: tuple[float, ...]) -> None:
     count = len(widths) if isinstance(widths, tuple) else 0
     _check(
         1 <= count <= MAX_PERIOD and count & (count - 1) == 0,
-        f"{count} code widths; a power of two of them up to {MAX_PERIOD} is possible",
+        f"code_widths has {count} widths; a power of two of them up to {MAX_PERIOD} is possible",
     )
-    _check(all(_real(width) and width > -1 for width in widths), "a code width is not a number above -1 DN")
-    _check(abs(math.fsum(widths)) <= 1e-9, f"the code widths have the sum {math.fsum(widths):.3g}, not 0")
+    _check(
+        all(_real(width) and width > -1 for width in widths), "code_widths has a width that is not a number above -1 DN"
+    )
+    _check(abs(math.fsum(widths)) <= 1e-9, f"code_widths has the sum {math.fsum(widths):.3g}, not 0")
 
 
 def _real(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    return isinstance(value, int | float) and type(value) is not bool and math.isfinite(value)
 
 
 def _check(holds: bool, message: str) -> None:

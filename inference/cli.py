@@ -121,11 +121,12 @@ def run(home: Path, /, **options: Any) -> None:
 @click.pass_obj
 def reveal(home: Path, /, **options: Any) -> None:
     """Write the plain image of a private frame, for a key holder who has a right to look."""
+    from adc_firmware.sidecar import path_of  # noqa: PLC0415
     from inference.imaging import Demosaic, Gamma, IspSettings, isp  # noqa: PLC0415
 
     frame, output = options["frame"], options["output"]
     others = [path for name in ("identity", "trust", "passphrase_file") if (path := options[name])]
-    check_outputs([output], [frame, *options["keys"], *map(Path, others)])
+    check_outputs([output], [frame, path_of(frame), *options["keys"], *map(Path, others)])
     settings = IspSettings(demosaic=Demosaic(options["demosaic"]), gamma=Gamma(options["gamma"]))
     developed = isp(frame, _session(home, options), settings)
     write_whole(output, _png(developed), mode=PRIVATE_FILE)

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from numpy.typing import NDArray
 
-from adc_firmware import dng
+import adc_firmware
 from adc_firmware.addressing import frame_permutation, unmask
 from adc_firmware.errors import ForeignFrameError
 from adc_firmware.frame import FrameHeader, PrivateFrame, select_grant
@@ -102,7 +102,7 @@ class Session:
     def _read(self, path: PathLike) -> PrivateFrame:
         """A verified frame of any grant that was given, so that a refusal can say why it is one."""
         known = {key: refusal.grant for key, refusal in self._refused.items()}
-        return dng.read(Path(path), {**known, **self.grants})
+        return adc_firmware.read(Path(path), {**known, **self.grants})
 
 
 @dataclass(frozen=True, slots=True)

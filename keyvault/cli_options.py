@@ -1,4 +1,4 @@
-"""Options that several ``keyvault`` commands share, and the types of their values."""
+"""Options that several commands share, and the types of their values."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from keyvault import passphrase
-from keyvault.vault import Vault
+if TYPE_CHECKING:
+    from keyvault.vault import Vault
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
-def _parsed(metavar: str, parse: Callable[[str], Any], example: str) -> dict[str, Any]:
+def parsed(metavar: str, parse: Callable[[str], Any], example: str) -> dict[str, Any]:
     """What click.option needs for a value that ``parse`` reads, or refuses with ValueError."""
 
     def callback(_context: click.Context, _option: click.Parameter, text: str | None) -> Any:
@@ -51,13 +51,13 @@ def _instant(text: str) -> int:
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
 
-size = _parsed("size", _size, "1920x1080 (width first)")
+size = parsed("size", _size, "1920x1080 (width first)")
 """``1920x1080``, width first, as (width, height)."""
 
-duration = _parsed("duration", _duration, "30d, 12h, 90m or 45s")
+duration = parsed("duration", _duration, "30d, 12h, 90m or 45s")
 """As seconds."""
 
-instant = _parsed("time", _instant, "2026-11-20 or 2026-11-20T09:30:00Z")
+instant = parsed("time", _instant, "2026-11-20 or 2026-11-20T09:30:00Z")
 """A date and time of ISO 8601, UTC unless it names its zone, as Unix seconds."""
 
 existing_passphrase = click.option(
@@ -78,6 +78,9 @@ def file_option(*names: str, help: str, **more: Any) -> Callable[[Function], Fun
 
 def open_vault(base: Path, passphrase_file: str | None) -> Vault:
     """The vault of a home, unlocked; asks for the passphrase if there is one."""
+    from keyvault import passphrase  # noqa: PLC0415
+    from keyvault.vault import Vault  # noqa: PLC0415
+
     vault = Vault.open(base)
     try:
         needed = vault.protected or passphrase_file is not None

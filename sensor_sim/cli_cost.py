@@ -5,20 +5,28 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from adc_firmware.cost import Cost, Pace, Timing, cost, frame_energy_uj, pace
-from keyvault.cli_options import size
+from keyvault.cli_options import file_option, size
 from keyvault.policy import Cfa, Policy, Unit
-from sensor_sim.sensor_profile import load_profile
+from sensor_sim.policies import Wanted, named_policies
 
-COMPARED_BANDS = (16, 64)  # rows of the bands in the comparison of scopes
+if TYPE_CHECKING:
+    from adc_firmware.cost import Timing
 
 
 @click.command("cost")
-@click.option("--size", required=True, help="Photosites, width first.", **size)
+@click.option(
+    "--policy",
+    "named",
+    multiple=True,
+    metavar="POLICY",
+    help="A sealed key, or words such as 1920x1080,12,quad,band:16; the options below say what words leave open.",
+)
+@file_option("--trust", help="Public key of the vault that sealed it.  [default: issuer.pub in the home]")
+@click.option("--size", help="Photosites, width first.", **size)
 @click.option("--bits", type=int, default=12, show_default=True, help="Bit depth, 8 to 16.")
 @click.option(
     "--cfa",
@@ -48,10 +56,14 @@ def cost_command(**options: Any) -> None:
 
 
 def _timing(options: dict[str, Any]) -> Timing | None:
+    from adc_firmware.cost import Timing  # noqa: PLC0415
+
     row_time, profile, clock = options["row_time_us"], options["profile"], options["clock_mhz"]
     if row_time is not None and profile is not None:
         raise click.UsageError("--row-time-us and --profile both state a row time")
     if profile is not None:
+        from sensor_sim.sensor_profile import load_profile  # noqa: PLC0415
+
         readout = load_profile(profile).readout
         return Timing(readout.row_time_us, readout.blank_rows, clock)
     if row_time is not None:
@@ -63,19 +75,25 @@ def _timing(options: dict[str, Any]) -> Timing | None:
 
 def _policies(options: dict[str, Any]) -> list[Policy]:
     """The policies asked for; what is left open is gone through as far as it fits the size."""
-    width, height = options["size"]
-    stacked = options["stacked"]
-    cfa = Cfa(options["cfa"] or (Cfa.NONE if stacked else Cfa.RGGB))
-    even = width % 2 == 0 and height % 2 == 0
-    units = [Unit(options["unit"])] if options["unit"] else [unit for unit in Unit if even or unit is Unit.PHOTOSITE]
-    bands = [f"band:{rows}" for rows in COMPARED_BANDS if rows < height]
-    scopes = [options["scope"]] if options["scope"] else ["row", *bands, "frame"]
-    samples = 3 if stacked else 1
-    return [Policy(width, height, cfa, samples, options["bits"], unit, scope) for unit in units for scope in scopes]
+    if not options["named"] and options["size"] is None:
+        raise click.UsageError("say which policies with --policy or --size")
+    cfa, unit = options["cfa"], options["unit"]
+    wanted = Wanted(
+        options["size"],
+        options["bits"],
+        Cfa(cfa) if cfa else None,
+        options["stacked"],
+        Unit(unit) if unit else None,
+        options["scope"],
+    )
+    if not options["named"]:
+        return list(wanted.policies())
+    return [policy for text in options["named"] for policy in named_policies(text, wanted, options["trust"])]
 
 
 def _record(policy: Policy, timing: Timing | None, pj_per_bit: float | None) -> dict[str, Any]:
-    figures: Cost = cost(policy)
+    from adc_firmware.cost import cost, frame_energy_uj, pace  # noqa: PLC0415
+
     record = {
         "width": policy.width,
         "height": policy.height,
@@ -84,17 +102,18 @@ def _record(policy: Policy, timing: Timing | None, pj_per_bit: float | None) -> 
         "cfa": str(policy.cfa),
         "unit": str(policy.unit),
         "scope": policy.scope,
-        **asdict(figures),
+        **asdict(cost(policy)),
     }
     if timing is not None:
-        in_time: Pace = pace(policy, timing)
-        record |= asdict(timing) | asdict(in_time)
+        record |= asdict(timing) | asdict(pace(policy, timing))
     if pj_per_bit is not None:
         record |= {"pj_per_bit": pj_per_bit, "frame_energy_uj": frame_energy_uj(policy, pj_per_bit)}
     return record
 
 
+_FRAME = ("width", "height", "samples_per_photosite", "bits", "cfa")
 _COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "frame": ("frame", str),
     "unit": ("unit", str),
     "scope": ("scope", str),
     "buffer_bits": ("buffer", lambda bits: _si(bits, "bit")),
@@ -109,12 +128,17 @@ _COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
 
 
 def _table(records: list[dict[str, Any]]) -> str:
-    """One line a policy, under a line of names; figures that were not asked for have no column."""
+    """One line a policy, under a line of names; figures that were not asked for have no column.
+
+    What the frames are like has one if they are not all alike.
+    """
+    if len({tuple(record[name] for name in _FRAME) for record in records}) > 1:
+        records = [record | {"frame": _frame(record)} for record in records]
     shown = {name: column for name, column in _COLUMNS.items() if name in records[0]}
     lines = [[title for title, _ in shown.values()]]
     lines += [[text(record[name]) for name, (_, text) in shown.items()] for record in records]
     widths = [max(len(line[i]) for line in lines) for i in range(len(shown))]
-    words = 2  # columns that are words stand left, figures right
+    words = len(shown.keys() & {"frame", "unit", "scope"})  # words stand left, figures right
 
     def aligned(line: list[str]) -> str:
         cells = [
@@ -124,6 +148,11 @@ def _table(records: list[dict[str, Any]]) -> str:
         return "  ".join(cells)
 
     return "\n".join(map(aligned, lines))
+
+
+def _frame(record: dict[str, Any]) -> str:
+    mosaic = "stacked" if record["samples_per_photosite"] == 3 else record["cfa"]
+    return f"{record['width']}x{record['height']} {mosaic} {record['bits']} bit"
 
 
 def _si(value: float, unit: str) -> str:

@@ -3,7 +3,9 @@
 Each error belongs to one of keyvault's families and inherits its exit code::
 
     InputError      SceneError, SettingsError, ProfileError
-    PrivcamError    CameraStateError
+    PrivcamError    CameraStateError (FrameTimeoutError, SceneEndedError)
+
+FramesDroppedError has an exit code of its own (docs/exit_codes.md).
 """
 
 from __future__ import annotations
@@ -25,3 +27,17 @@ class ProfileError(InputError):
 
 class CameraStateError(PrivcamError):
     """A camera was used before it was opened, or after it was closed."""
+
+
+class FrameTimeoutError(CameraStateError):
+    """No frame came in the time that the caller was willing to wait."""
+
+
+class SceneEndedError(CameraStateError):
+    """The last scene has been captured, and every frame of it was delivered."""
+
+
+class FramesDroppedError(PrivcamError):
+    """A recording that was to be without gaps has some: frames were dropped, or never made."""
+
+    exit_code = 14

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from keyvault import places
@@ -12,6 +14,28 @@ from keyvault.errors import InputError, PrivcamError, UnknownIssuerError, Validi
 from keyvault.grant import OpenGrant
 
 KeySource = str | Path | Sequence[str | Path]
+Stamp = tuple[tuple[str, int, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPlace:
+    """Where a camera's sealed key is, and the device that opens it.
+
+    Attributes:
+        key: file, folder or several.
+        device: a device, its file, or None for the one in the home.
+    """
+
+    key: KeySource
+    device: Device | Path | str | None
+
+    def open(self) -> tuple[OpenGrant, Device]:
+        """The newest epoch that is valid now, with the files as they are now: :func:`open_newest`."""
+        return open_newest(self.key, self.device)
+
+    def stamp(self) -> Stamp:
+        """What changes when a key file is written, replaced or removed: names, inodes, sizes, times."""
+        return tuple(_stamps(map(Path, _listed(self.key))))
 
 
 def open_newest(key: KeySource, device: Device | Path | str | None = None) -> tuple[OpenGrant, Device]:
@@ -29,7 +53,7 @@ def open_newest(key: KeySource, device: Device | Path | str | None = None) -> tu
         WrongDeviceError: none of the keys is for the device, or the device is not on this machine.
         ValidityError: none is valid now.
     """
-    paths = _sealed_files([key] if isinstance(key, str | Path) else key)
+    paths = sealed_files(_listed(key))
     devices = _devices(device)
     found = [_verify(path, devices) for path in paths]
     matches = [(sealed, own) for sealed, own in found if sealed.grant.recipients[0].kid == own.kid]
@@ -51,7 +75,20 @@ def _open(matches: list[tuple[SealedGrant, Device]]) -> tuple[OpenGrant, Device]
     raise refusals[0]
 
 
-def _sealed_files(keys: Iterable[str | Path]) -> list[Path]:
+def _listed(key: KeySource) -> Sequence[str | Path]:
+    return [key] if isinstance(key, str | Path) else key
+
+
+def _stamps(paths: Iterable[Path]) -> Iterator[tuple[str, int, int, int]]:
+    for path in paths:
+        for file in sorted(path.glob(SEALED_FILES)) if path.is_dir() else [path]:
+            with suppress(OSError):  # gone: opening it says so
+                status = file.stat()
+                yield str(file), status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def sealed_files(keys: Iterable[str | Path]) -> list[Path]:
+    """The sealed keys that files and folders stand for; InputError if there are none, or none in a folder."""
     files: list[Path] = []
     for key in map(Path, keys):
         if not key.is_dir():

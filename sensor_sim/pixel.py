@@ -27,6 +27,7 @@ from keyvault.errors import PolicyError
 from keyvault.policy import Cfa, Policy
 from keyvault.threads import each
 from sensor_sim import _kernels as kernels
+from sensor_sim.colour import srgb_to_filters
 from sensor_sim.pattern import FixedPattern
 from sensor_sim.scene import DnScene, LightScene, Scene
 from sensor_sim.settings import CameraSettings, PixelModel, Shot
@@ -70,9 +71,9 @@ class ExposedArray:
             raise IndexError(f"rows {first} to {last} of an array of {policy.height}")
         mix, model, noise = self._electrons(), self._model(), self._noise()
         pattern = FixedPattern(pixel, self.shot.serial)
-        spread = (pixel.patterned, pattern.source, float(pixel.prnu), float(pixel.dsnu_pixel_e))
+        spread = (pixel.patterned, np.uint64(self.shot.serial), float(pixel.prnu), float(pixel.dsnu_pixel_e))
         row_part, column_part = pattern.rows(first, last), pattern.columns(policy.width)
-        out = np.empty((last - first, policy.width, policy.samples_per_photosite), np.float32)
+        out = np.empty((last - first, policy.samples_per_photosite, policy.width), np.float32)  # channels in planes
         strip = max(1, PART_PHOTOSITES // policy.width)
 
         def expose_strip(low: int) -> None:
@@ -82,7 +83,7 @@ class ExposedArray:
             kernels.expose(self.scene.radiance[low:high], mix, model, noise, fixed, low, out[here])
 
         each(expose_strip, range(first, last, strip))
-        return out.reshape(last - first, *self.shape[1:])
+        return np.ascontiguousarray(out.transpose(0, 2, 1)).reshape(last - first, *self.shape[1:])
 
     def _electrons(self) -> NDArray[np.float64]:
         """Mean electrons of each sample for a radiance of 1.0: (2, 2, samples, 3)."""
@@ -150,14 +151,17 @@ def white_balance(scene: Scene, policy: Policy, pixel: PixelModel) -> tuple[int,
 def response(policy: Policy, pixel: PixelModel) -> NDArray[np.float64]:
     """Electrons of each sample for a photon of red, green and blue light: (2, 2, samples, 3), rows of the quad first.
 
+    Light that a filter sees negatively, by its colour matrix, counts against light of other primaries.
+
     Raises:
         PolicyError: there is no such sensor without filters, or none with them.
     """
-    filtered = np.diag(_efficiencies(policy, pixel))
+    efficiencies = np.diag(_efficiencies(policy, pixel))
+    if policy.samples_per_photosite == 1 and policy.cfa is Cfa.NONE:
+        return np.broadcast_to(efficiencies @ np.array(LUMINANCE), (2, 2, 1, 3)).copy()
+    filtered = efficiencies @ srgb_to_filters(pixel.xyz_to_camera)
     if policy.samples_per_photosite == 3:
         return np.broadcast_to(filtered, (2, 2, 3, 3)).copy()
-    if policy.cfa is Cfa.NONE:
-        return np.broadcast_to(filtered @ np.array(LUMINANCE), (2, 2, 1, 3)).copy()
     return filtered[["RGB".index(colour) for colour in policy.cfa]].reshape(2, 2, 1, 3)
 
 

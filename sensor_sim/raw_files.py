@@ -11,9 +11,11 @@ import numpy as np
 import rawpy
 from numpy.typing import NDArray
 
-from adc_firmware.dng import HEAD_BYTES, is_private
+from adc_firmware.packing import Packing, named, unpack
+from keyvault.errors import InputError, PolicyError
 from keyvault.policy import Cfa
 from sensor_sim.errors import SceneError
+from sensor_sim.private_scene import refuse_private
 from sensor_sim.scene import NEUTRAL, DnScene
 
 HEADERLESS = ".raw"
@@ -31,6 +33,13 @@ class RawLayout:
         width, height: photosites.
         cfa: colour filter array; ``Cfa.NONE`` for a monochrome sensor.
         black_level, white_level: DN.
+        packing: exact name of V4L2, PFNC or DNG, such as SRGGB12P, BayerRG12p or DNG12
+            (docs/spec/frame_files.md, section 2); None for 16-bit little-endian words.
+        stride: bytes from the beginning of a line to that of the next if lines are padded, as V4L2's
+            bytesperline; None if they are not.
+        white_balance: gains of red, green and blue; 1024 is 1.0.
+
+    Raises SceneError when constructed with values that do not go together.
     """
 
     width: int
@@ -38,6 +47,22 @@ class RawLayout:
     cfa: Cfa
     black_level: int
     white_level: int
+    packing: str | None = None
+    stride: int | None = None
+    white_balance: tuple[int, int, int] = NEUTRAL
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.height) < 1 or (self.stride is not None and self.stride < 1):
+            raise SceneError(f"a raw image of {self.width}x{self.height}, stride {self.stride}, has no photosites")
+        if len(self.white_balance) != 3 or not all(1 <= gain <= _MAX_GAIN for gain in self.white_balance):
+            raise SceneError(f"white balance {self.white_balance} is not three gains from 1 to {_MAX_GAIN}")
+        if self.packing is not None and _named(self.packing).cfa not in (None, self.cfa):
+            raise SceneError(f"packing {self.packing} is not for the mosaic {self.cfa}", hint="check --raw-cfa")
+
+    @property
+    def packing_name(self) -> str:
+        """The packing, which if none was given is V4L2's for 16 bits."""
+        return self.packing or ("Y16" if self.cfa is Cfa.NONE else f"S{self.cfa}16")
 
 
 def read_raw(path: Path) -> DnScene:
@@ -50,12 +75,7 @@ def read_raw(path: Path) -> DnScene:
         SceneError: it cannot be read, or is not a plain Bayer mosaic.
     """
     try:
-        with path.open("rb") as file:
-            if is_private(file.read(HEAD_BYTES)):
-                raise SceneError(
-                    f"scene {path} is a private frame, not a photograph",
-                    hint="give the original scene; keyed-infer reveal shows a frame to its key holder",
-                )
+        refuse_private(path)
         with rawpy.imread(str(path)) as raw:
             return _scene(raw, path)
     except OSError as error:
@@ -68,24 +88,31 @@ def read_raw(path: Path) -> DnScene:
 
 
 def read_headerless(path: Path, layout: RawLayout) -> DnScene:
-    """Read uint16 little-endian DN in raster order, nothing before and nothing behind.
+    """Read samples in raster order, packed as the layout says, nothing before and nothing behind.
 
     Raises:
-        SceneError: it cannot be read, or its length is not that of the layout.
+        SceneError: it cannot be read, is a private frame, or its length is not that of the layout.
     """
+    refuse_private(path)
     try:
         data = path.read_bytes()
     except OSError as error:
         raise SceneError(f"cannot read scene {path}: {error.strerror}", hint="check the path") from error
-    size = f"{layout.width}x{layout.height}"
-    expected = 2 * layout.width * layout.height
-    if len(data) != expected:
+    try:
+        dn = unpack(data, layout.packing_name, layout.width, layout.height, stride=layout.stride)
+    except (InputError, PolicyError) as error:
         raise SceneError(
-            f"scene {path} has {len(data)} bytes; {size} photosites of 16 bits are {expected}",
-            hint="check --raw-size (width first) and that the file has no header",
-        )
-    dn = np.frombuffer(data, "<u2").reshape(layout.height, layout.width)
-    return DnScene(dn, layout.black_level, layout.white_level, cfa=layout.cfa, name=str(path))
+            f"scene {path}: {error}",
+            hint=error.hint or "check --raw-size (width first) and that the file has no header",
+        ) from error
+    return DnScene(dn, layout.black_level, layout.white_level, layout.white_balance, layout.cfa, str(path))
+
+
+def _named(name: str) -> Packing:
+    try:
+        return named(name)
+    except InputError as error:
+        raise SceneError(str(error), hint=error.hint) from error
 
 
 def _scene(raw: Any, path: Path) -> DnScene:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +12,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from adc_firmware import ColumnConverter, Converter, SingleSlope
 from keyvault import places
+from keyvault.errors import PolicyError
+from keyvault.policy import Policy
 from sensor_sim.errors import ProfileError, SettingsError
 from sensor_sim.settings import MAX_GAIN, MAX_SHUTTER_US, CameraSettings, PixelModel, check_bounds, parameter
 
@@ -21,7 +24,9 @@ SUFFIX = ".toml"
 MAX_BYTES = 1 << 16
 _BUILT_IN = Path(__file__).parent / "profiles"
 _TABLES = ("pixel", "readout")
+_CONVERTER = "converter"  # a table that may be missing
 _TEXTS = ("summary", "source")
+_SLOPE_KEYS = tuple(each.name for each in fields(SingleSlope) if each.name != "seed")
 _Part = TypeVar("_Part", bound="PixelModel | Readout")
 
 
@@ -92,6 +97,7 @@ class SensorProfile:
         source: where the parameters come from, and which are assumed.
         pixel: the photosites.
         readout: timing and limits.
+        slope: errors of the converters; None for ideal ones.  Its seed has no effect.
     """
 
     name: str = IDEAL
@@ -99,6 +105,22 @@ class SensorProfile:
     source: str = ""
     pixel: PixelModel = field(default_factory=PixelModel)
     readout: Readout = field(default_factory=Readout)
+    slope: SingleSlope | None = None
+
+    def converter(self, policy: Policy, serial: int) -> Converter | ColumnConverter:
+        """The converters of one such sensor.
+
+        Args:
+            policy: says how many bits and columns they have.
+            serial: number of the individual sensor, which fixes the errors of its columns.
+
+        Raises:
+            PolicyError: the errors are too great for this many bits.
+        """
+        ideal = self.pixel.converter(policy.bits)
+        if self.slope is None:
+            return ideal
+        return replace(self.slope, seed=serial).converter(ideal, policy.width)
 
 
 def user_folder() -> Path:
@@ -159,7 +181,7 @@ def _read(path: Path) -> SensorProfile:
 
 
 def _parse(name: str, content: dict[str, Any]) -> SensorProfile:
-    _check_keys("", content, (*_TEXTS, *_TABLES), (*_TEXTS, *_TABLES))
+    _check_keys("", content, (*_TEXTS, *_TABLES, _CONVERTER), (*_TEXTS, *_TABLES))
     for text in _TEXTS:
         if not isinstance(content[text], str) or not content[text].strip():
             raise SettingsError(f"{text} is not a text; a profile says what it is and whence its values come")
@@ -169,21 +191,38 @@ def _parse(name: str, content: dict[str, Any]) -> SensorProfile:
         source=content["source"].strip(),
         pixel=_part(PixelModel, "pixel", content["pixel"]),
         readout=_part(Readout, "readout", content["readout"]),
+        slope=_slope(content[_CONVERTER]) if _CONVERTER in content else None,
     )
 
 
 def _part(kind: type[_Part], table: str, values: Any) -> _Part:
     """A table as its dataclass: every parameter is stated, but those that may be None."""
-    if not isinstance(values, dict):
-        raise SettingsError(f"[{table}] is not a table")
     names = tuple(each.name for each in fields(kind))
     optional = {each.name for each in fields(kind) if "bounds" in each.metadata and each.metadata["bounds"].optional}
-    _check_keys(f"[{table}] ", values, names, tuple(name for name in names if name not in optional))
+    _check_table(table, values, names, tuple(name for name in names if name not in optional))
     stated: Any = dict.fromkeys(optional) | values
     try:
         return kind(**stated)
     except SettingsError as error:
         raise SettingsError(f"[{table}] {error}") from error
+
+
+def _slope(values: Any) -> SingleSlope:
+    """The table of the converters' errors: every key is stated."""
+    _check_table(_CONVERTER, values, _SLOPE_KEYS, _SLOPE_KEYS)
+    widths = values["code_widths"]
+    if not isinstance(widths, list):
+        raise SettingsError(f"[{_CONVERTER}] code_widths {widths!r:.40} is not a list of numbers")
+    try:
+        return SingleSlope(**values | {"code_widths": tuple(widths)})
+    except PolicyError as error:
+        raise SettingsError(f"[{_CONVERTER}] {error}") from error
+
+
+def _check_table(table: str, found: Any, allowed: tuple[str, ...], needed: tuple[str, ...]) -> None:
+    if not isinstance(found, dict):
+        raise SettingsError(f"[{table}] is not a table")
+    _check_keys(f"[{table}] ", found, allowed, needed)
 
 
 def _check_keys(where: str, found: dict[str, Any], allowed: tuple[str, ...], needed: tuple[str, ...]) -> None:

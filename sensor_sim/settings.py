@@ -7,11 +7,13 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from adc_firmware import Converter
+from sensor_sim.colour import ColourMatrix
 from sensor_sim.errors import SettingsError
 
 MAX_SHUTTER_US = 2**32 - 1
 MAX_GAIN = 1000.0
 MAX_ELECTRONS = 1e9
+MAX_ILLUMINATION = 1e6
 SEED_BITS = 64
 MAX_FRAME = 2**63 - 1
 TEMPERATURES = (-100.0, 150.0)
@@ -84,7 +86,7 @@ class CameraSettings:
         _check(_whole(self.shutter_us, 1, MAX_SHUTTER_US), f"shutter {self.shutter_us} is not 1 to {MAX_SHUTTER_US} us")
         _check(_real(self.gain, 0.001, MAX_GAIN), f"gain {self.gain} is not 0.001 to {MAX_GAIN:g}")
         _check(self.seed is None or _whole(self.seed, 0, 2**SEED_BITS - 1), f"seed {self.seed} is not 0 to 2**64 - 1")
-        _check(_real(self.illumination, 0, 1e6), f"illumination {self.illumination} is not 0 to 1e6")
+        _check(_real(self.illumination, 0, MAX_ILLUMINATION), f"illumination {self.illumination} is not 0 to 1e6")
         _check(_real(self.temperature_c, *TEMPERATURES), f"temperature {self.temperature_c} is not -100 to 150 C")
 
     @property
@@ -106,6 +108,9 @@ class PixelModel:
         qe_red, qe_green, qe_blue: electrons a photon makes under each filter; None for a sensor
             that is made without filters only.
         qe_mono: the same without filter; None for a sensor that is made with filters only.
+        xyz_to_camera: nine numbers by rows, CIE XYZ to the colours of the filters under D65
+            (:func:`sensor_sim.colour.srgb_to_filters`); None for filters that see one primary of sRGB each.
+        pitch_um: side of a photosite, micrometres; None if it is not known.
         dark_current_e_s: electrons a second that come without light, at ``dark_reference_c``.
         dark_reference_c: degrees Celsius.
         dark_doubling_c: rise in temperature that doubles the dark current, kelvins.
@@ -125,6 +130,8 @@ class PixelModel:
     qe_green: float | None = parameter(1.0, MIN_EFFICIENCY, 1, optional=True)
     qe_blue: float | None = parameter(1.0, MIN_EFFICIENCY, 1, optional=True)
     qe_mono: float | None = parameter(1.0, MIN_EFFICIENCY, 1, optional=True)
+    xyz_to_camera: tuple[float, ...] | None = field(default=None, metadata={"bounds": ColourMatrix()})
+    pitch_um: float | None = field(default=None, metadata={"bounds": Bounds(0.1, 1000, optional=True)})
     dark_current_e_s: float = parameter(0.0, 0, MAX_ELECTRONS)
     dark_reference_c: float = parameter(25.0, *TEMPERATURES)
     dark_doubling_c: float = parameter(8.0, 1, 100)
@@ -134,6 +141,9 @@ class PixelModel:
     dsnu_column_e: float = parameter(0.0, 0, MAX_ELECTRONS)
 
     def __post_init__(self) -> None:
+        matrix: Any = self.xyz_to_camera
+        if isinstance(matrix, list):  # as TOML has it
+            object.__setattr__(self, "xyz_to_camera", tuple(matrix))
         check_bounds(self)
         filtered = [qe for qe in (self.qe_red, self.qe_green, self.qe_blue) if qe is not None]
         _check(len(filtered) in (0, 3), "qe_red, qe_green and qe_blue go together: give all three or none")

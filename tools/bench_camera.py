@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from bench_keys import KEY, chip, open_grant
 from keyvault.expansion import expand, uniform_table
 from keyvault.policy import Cfa, Policy, Unit
 from measure import Comparison, compare
-from sensor_sim import CameraSettings, DnScene, PixelModel, Shot, draw_chart
+from sensor_sim import CameraSettings, DnScene, PixelModel, SensorProfile, Shot, draw_chart, load_profile
 from sensor_sim.pixel import DnArray, ExposedArray
 
 WIDTH, HEIGHT = 4000, 3000
@@ -27,7 +28,8 @@ def run(rounds: int) -> Iterator[Comparison]:
     yield readout(rounds)
     yield expansion_and_readout(rounds)
     yield capture(rounds, noise=False)
-    yield capture(max(3, rounds // 3), noise=True)
+    yield capture(rounds, noise=True)
+    yield sustained(rounds)
 
 
 def key_expansion(rounds: int) -> Comparison:
@@ -133,3 +135,33 @@ def capture(rounds: int, *, noise: bool) -> Comparison:
     }
     title = f"capture, 4000x3000, 12 bit, noise {'on' if noise else 'off'}"
     return compare(title, things, rounds=rounds, pixels=policy.photosites)
+
+
+def sustained(rounds: int) -> Comparison:
+    """1920x1080 from light to a signed private frame, one after the other, a fresh key for each."""
+    policy = Policy(1920, 1080, Cfa.RGGB)
+    scene, exposure, opened = (
+        draw_chart(1920, 1080),
+        Exposure(10_000, 1_000, (1_024, 1_024, 1_024), 0),
+        open_grant(policy),
+    )
+
+    def frame_of(profile: SensorProfile, *, noise: bool) -> Callable[[], object]:
+        settings, numbers = CameraSettings(noise=noise), count()
+        adc = chip(opened, profile.converter(policy, 0))
+
+        def frame() -> object:
+            source = ExposedArray(scene, policy, settings, profile.pixel, Shot(0, next(numbers), 1))
+            return adc.read_out(source, exposure)
+
+        return frame
+
+    ideal, industrial = load_profile("ideal"), load_profile("industrial-global")
+    things = {
+        "ideal, noise off": frame_of(ideal, noise=False),
+        "ideal, noise on": frame_of(ideal, noise=True),
+        "industrial-global, noise, patterns, converters": frame_of(industrial, noise=True),
+    }
+    return compare(
+        "sustained, 1920x1080, 12 bit, fresh keys", things, rounds=rounds, pixels=policy.photosites, frames=1
+    )

@@ -7,6 +7,7 @@ import time
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from adc_firmware import SecureAdc
+from adc_firmware.converter import VoltsConverter
 from keyvault.derivation import commitment
 from keyvault.grant import Grant, Kind, OpenGrant, Recipient
 from keyvault.identity import thumbprint
@@ -35,6 +36,6 @@ def open_grant(policy: Policy) -> OpenGrant:
     return OpenGrant(grant, KEY)
 
 
-def chip(opened: OpenGrant) -> SecureAdc:
-    """The sensor's converter."""
-    return SecureAdc(opened, _SIGNER, PixelModel().converter(opened.grant.policy.bits))
+def chip(opened: OpenGrant, converter: VoltsConverter | None = None) -> SecureAdc:
+    """The sensor's chip, by default with ideal converters."""
+    return SecureAdc(opened, _SIGNER, converter or PixelModel().converter(opened.grant.policy.bits))

@@ -36,10 +36,10 @@ class BothSides:
 
     def plain(self, scene: LightScene, number: int, header: FrameHeader) -> ShuffledFrame:
         """What this camera would put out without protection: the DN of the same exposure in true order."""
-        policy, pixel = header.policy, self.camera.profile.pixel
+        policy, profile = header.policy, self.camera.profile
         shot = Shot(self.camera.seed, number, self.camera.serial)
-        source = ExposedArray(scene, policy, self.camera.settings, pixel, shot)
-        samples = pixel.converter(policy.bits).convert(source.rows(0, policy.height))
+        source = ExposedArray(scene, policy, self.camera.settings, profile.pixel, shot)
+        samples = profile.converter(policy, self.camera.serial).convert(source.rows(0, policy.height))
         return ShuffledFrame(header, samples, Permutation.identity((policy.height, policy.width)))
 
 

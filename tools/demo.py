@@ -26,7 +26,7 @@ from keyvault.console import Command, native_messages_off
 from keyvault.errors import OutputError, PrivcamError
 from keyvault.files import make_folder
 from keyvault.permutation import Permutation
-from sensor_sim import CameraSettings, PixelModel, Shot
+from sensor_sim import CameraSettings, Shot, load_profile, serial_number
 from sensor_sim.photograph import decode
 from sensor_sim.photograph import read as read_photograph
 from sensor_sim.pixel import ExposedArray
@@ -97,10 +97,10 @@ def capture(place: Workplace, photograph: Path) -> None:
 def plain_frame(session: Session, place: Workplace, photograph: Path) -> ShuffledFrame:
     """What a camera without protection would have put out: same scene, noise and converter."""
     frame = adc_firmware.read(place.folder / "private.dng", session.grants)
-    policy, pixel = frame.header.policy, PixelModel()
+    policy, profile, serial = frame.header.policy, load_profile(None), serial_number(frame.header.sensor)
     scene = read_photograph(photograph, policy.width, policy.height)
-    source = ExposedArray(scene, policy, CameraSettings(), pixel, Shot(SEED, 0))
-    samples = pixel.converter(policy.bits).convert(source.rows(0, policy.height))
+    source = ExposedArray(scene, policy, CameraSettings(), profile.pixel, Shot(SEED, 0, serial))
+    samples = profile.converter(policy, serial).convert(source.rows(0, policy.height))
     return ShuffledFrame(frame.header, samples, Permutation.identity((policy.height, policy.width)))
 
 

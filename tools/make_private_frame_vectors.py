@@ -83,12 +83,13 @@ def _secret(name: str) -> bytes:
     return hashlib.sha256(f"{SPECIFICATION}, {name}".encode("ascii")).digest()
 
 
-def _signer(name: str = "signing key") -> Ed25519PrivateKey:
+def sensor_signer(name: str = "signing key") -> Ed25519PrivateKey:
+    """A sensor's signing key that follows from its name."""
     return Ed25519PrivateKey.from_private_bytes(_secret(name))
 
 
 def _grant(policy: Policy) -> Grant:
-    public = _signer().public_key()
+    public = sensor_signer().public_key()
     return Grant(
         sensor="vector-camera.1",
         epoch=3,
@@ -141,7 +142,7 @@ def _frame(case: _Case, number: int) -> tuple[Converter, PrivateFrame]:
     converter = Converter(policy.bits, header.black_level, case.gain)
     addresses = Addresses(expand(secrets.permutation_key, policy), MaskGenerator(secrets.mask_key, policy))
     source = _Array(_source(case), header.black_level, header.white_level)
-    return converter, sign(header, read_rows(source, converter, policy, addresses), _signer())
+    return converter, sign(header, read_rows(source, converter, policy, addresses), sensor_signer())
 
 
 def _accepted(case: _Case, number: int) -> dict[str, Any]:
@@ -168,14 +169,14 @@ def _vector(covers: str, policy: Policy, file: bytes, error: str | None) -> dict
 
 def _resigned(frame: PrivateFrame, signer: Ed25519PrivateKey | None = None, **changes: Any) -> bytes:
     """The frame's file with another header, correctly signed."""
-    return encode(sign(replace(frame.header, **changes), frame.samples.copy(), signer or _signer()))
+    return encode(sign(replace(frame.header, **changes), frame.samples.copy(), signer or sensor_signer()))
 
 
 def _with_header(frame: PrivateFrame, body: bytes) -> bytes:
     """A file whose header is any bytes, signed for what they are; the rest is the frame's."""
     old = frame.header.to_bytes()
     front = DOMAIN + struct.pack("<I", len(body)) + body
-    signature = _signer().sign(front + hashlib.sha256(frame.samples.tobytes()).digest())
+    signature = sensor_signer().sign(front + hashlib.sha256(frame.samples.tobytes()).digest())
     return encode(frame).replace(DOMAIN + struct.pack("<I", len(old)) + old + frame.signature, front + signature)
 
 
@@ -220,7 +221,7 @@ def _refused() -> dict[str, tuple[str, str, bytes]]:
         "other_sensor": (tampered, "another sensor's name", _resigned(frame, sensor="vector-camera.2")),
         "other_epoch": (tampered, "another epoch", _resigned(frame, epoch=4)),
         "other_policy": (tampered, "another policy", _resigned(frame, policy=replace(case.policy, scope="row"))),
-        "other_signer": (tampered, "signed by another key", _resigned(frame, _signer("another signing key"))),
+        "other_signer": (tampered, "signed by another key", _resigned(frame, sensor_signer("another signing key"))),
         "header_changed": (tampered, "another counter under the old signature", file.replace(b'er":0', b'er":1')),
         "truncated": (form, "the last byte is missing", file[:-1]),
         "trailing": (form, "a byte too many", file + b"\0"),
@@ -228,7 +229,7 @@ def _refused() -> dict[str, tuple[str, str, bytes]]:
         "padding_changed": (tampered, "a bit set before the strip", flipped(len(file) - 2 * frame.samples.size - 1)),
         "signature_changed": (tampered, "a bit of the signature", flipped(signature_at)),
         "sample_changed": (tampered, "a bit of the last sample", flipped(sample_at)),
-        "sample_beyond": (form, "a signed sample of 2^bits", encode(sign(frame.header, odd, _signer()))),
+        "sample_beyond": (form, "a signed sample of 2^bits", encode(sign(frame.header, odd, sensor_signer()))),
     }
 
 

@@ -13,7 +13,7 @@ from chip_factories import by_key_id, frame_of, open_grant
 
 from adc_firmware import FrameError, FrameTamperedError, decode, encode
 from adc_firmware import frame as frame_module
-from adc_firmware.dng import MAX_FILE_BYTES
+from adc_firmware.tiff_file import MAX_BYTES
 from keyvault.policy import Cfa, Policy, Protection
 
 MOSAICS = [cfa for cfa in Cfa if cfa is not Cfa.NONE]
@@ -113,7 +113,7 @@ def test_a_tag_that_disagrees_is_refused(tag: int) -> None:
 def test_a_frame_beyond_four_gibibytes_has_no_file() -> None:
     policy = Policy(49981, 42966, Cfa.NONE)
     header = replace(frame_of(open_grant(Policy(8, 6))).header, policy=policy)
-    assert 2 * policy.photosites > MAX_FILE_BYTES - 2048
+    assert 2 * policy.photosites > MAX_BYTES - 2048
     huge = object.__new__(frame_module.PrivateFrame)
     for name, value in {"header": header, "signature": bytes(64), "samples": np.zeros(1, np.uint16)}.items():
         object.__setattr__(huge, name, value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from chip_factories import EXPOSURE, ArraySource, chip, frame_of, open_grant, random_dn
@@ -88,7 +90,7 @@ def test_without_a_mask_the_samples_are_only_moved(policy: Policy, seed: int) ->
     st.sampled_from((np.uint16, np.float32)),
 )
 @settings(deadline=None, max_examples=60)
-def test_blocks_parts_and_threads_change_nothing(policy: Policy, block: int, part: int, dtype: type) -> None:
+def test_strips_parts_and_threads_change_nothing(policy: Policy, strip: int, part: int, dtype: type) -> None:
     opened = open_grant(policy)
     frame = frame_of(opened)
     frame_id = frame.header.frame_id
@@ -97,21 +99,42 @@ def test_blocks_parts_and_threads_change_nothing(policy: Policy, block: int, par
     source = ArraySource(random_dn(policy).astype(dtype))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(addressing, "PART_PHOTOSITES", part)
-        patch.setattr(readout, "BLOCK_SAMPLES", block)
+        patch.setattr(readout, "STRIP_SAMPLES", strip)
         samples = read_rows(source, Converter(policy.bits, 0, 1.0), policy, addresses)
         unmasked = unmask(samples, addresses.permutation, secrets.mask_key, policy)
     np.testing.assert_array_equal(samples, frame.samples)
     np.testing.assert_array_equal(addresses.permutation.undo(unmasked), random_dn(policy))
 
 
-def test_a_large_frame_is_read_in_blocks_by_threads() -> None:
+def test_a_large_frame_is_read_in_strips_by_threads() -> None:
     opened = open_grant(Policy(1000, 1500, Cfa.NONE, scope="row"))
     source = ArraySource(random_dn(opened.grant.policy))
     frame = chip(opened).read_out(source, EXPOSURE)
     np.testing.assert_array_equal(plain_of(frame, opened), source.values)
-    rows = readout.BLOCK_ROWS
-    assert source.asked == [(first, min(1500, first + rows)) for first in range(0, 1500, rows)]
-    assert max(last - first for first, last in source.asked) * 1000 <= readout.BLOCK_SAMPLES
+    rows = readout.STRIP_SAMPLES // 1000
+    assert sorted(source.asked) == [(first, min(1500, first + rows)) for first in range(0, 1500, rows)]
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        Policy(1200, 1000),
+        Policy(1200, 1000, unit=Unit.QUAD),
+        Policy(1200, 1000, scope="band:16"),
+        Policy(1200, 1000, Cfa.NONE, 3),
+    ],
+    ids=lambda policy: f"{policy.unit} {policy.scope} {policy.samples_per_photosite}",
+)
+def test_a_readout_needs_less_than_three_frames_and_the_table(policy: Policy) -> None:
+    adc, source = chip(open_grant(policy)), ArraySource(random_dn(policy))
+    adc.read_out(source, EXPOSURE)  # kernels are loaded
+    tracemalloc.start()
+    try:
+        frame = adc.read_out(source, EXPOSURE)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert frame.samples.nbytes < peak < 3 * frame.samples.nbytes + 4 * policy.photosites
 
 
 @pytest.mark.parametrize("samples", [1, 3])
@@ -136,7 +159,7 @@ def test_unmask_refuses_other_shapes(shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("part", [1 << 18, 5])
 def test_the_first_dn_beyond_the_depth_is_named(part: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(addressing, "PART_PHOTOSITES", part)
-    monkeypatch.setattr(readout, "BLOCK_SAMPLES", 16)
+    monkeypatch.setattr(readout, "STRIP_SAMPLES", 16)
     dn = random_dn(Policy(8, 6))
     dn[3, 5], dn[3, 7], dn[5, 0] = 4096, 5000, 65535
     with pytest.raises(SampleRangeError, match="column 5, row 3 is 4096 DN; 12 bits hold 0 to 4095"):

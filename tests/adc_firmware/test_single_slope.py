@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from test_readout import plain_of, policies
 
 from adc_firmware import ColumnConverter, Converter, SampleRangeError, SingleSlope
-from adc_firmware.ramp import Ramp, transitions
+from adc_firmware.ramp import Ramp, codes, transitions
 from keyvault.errors import PolicyError
 from keyvault.policy import Policy
 
@@ -65,6 +65,14 @@ def test_any_voltage_on_any_chip(errors: SingleSlope, bits: int, seed: int) -> N
     np.testing.assert_array_equal(converter.convert(volts), model(volts, converter))
 
 
+@pytest.mark.parametrize("errors", [EVERYTHING, replace(EVERYTHING, cds=True), replace(EVERYTHING, offset=-900.0)])
+@pytest.mark.parametrize("width", [1023, 1024, 1025, 2100])
+def test_rows_longer_than_a_run_and_their_ends(errors: SingleSlope, width: int) -> None:
+    converter = errors.converter(IDEAL, width)
+    volts = np.random.default_rng(width).uniform(-0.5, 1.5, (2, width)).astype(np.float32)
+    np.testing.assert_array_equal(converter.convert(volts), model(volts, converter))
+
+
 @given(chips, policies(), st.integers(0, 2**32))
 def test_the_readout_uses_the_converter_of_the_true_column(errors: SingleSlope, policy: Policy, seed: int) -> None:
     opened = open_grant(policy)
@@ -105,20 +113,23 @@ def test_transitions_have_the_bow_and_the_widths(bits: int) -> None:
     np.testing.assert_allclose(dnl - slope, np.resize(WIDTHS, top)[1:], atol=1e-6)
 
 
-@given(st.floats(-4, 4), st.floats(0, 0.8), st.integers(8, 12))
-def test_one_comparison_finds_the_code_of_a_level_in_its_cell(bow: float, width: float, bits: int) -> None:
+@given(st.floats(-4, 4), st.floats(0, 0.8), st.integers(8, 12), st.sampled_from([1, 2, 7, 300]))
+def test_one_comparison_finds_the_code_of_a_level_in_its_cell(bow: float, width: float, bits: int, margin: int) -> None:
     places = transitions(bits, bow, (width, -width))
-    ramp = Ramp.of(places)
-    cells = np.arange(ramp.starts.size) / ramp.fine
-    levels = np.concatenate([places[1:], np.nextafter(places[2:], 0), cells, np.nextafter(cells, np.inf)])
-    levels = levels[(levels >= 1) & (levels < places[-1])]
-    found = ramp.starts[(levels * ramp.fine).astype(int)]
-    found = found + (levels >= ramp.edges[found + 1])
-    np.testing.assert_array_equal(found, np.searchsorted(places[1:], levels, side="right"))
-    np.testing.assert_array_equal(found, ramp.codes(levels))
+    ramp = Ramp.of(places, margin)
+    top = places.size - 1
+    cells = np.arange(ramp.starts.size) / ramp.fine - margin
+    beyond = places[top] + np.arange(margin + 1)
+    exact = np.concatenate([places[1:], np.arange(-margin, 1), cells, beyond, ramp.edges[:-1]])
+    levels = np.concatenate([exact, np.nextafter(exact, -np.inf), np.nextafter(exact, np.inf)])
+    levels = levels[(levels >= -margin) & (levels < places[top] + margin)]
+    found = ramp.starts[np.floor(levels * ramp.fine).astype(int) + int(margin * ramp.fine)]
+    found = found + (levels >= ramp.edges[found + 1]) - margin
+    np.testing.assert_array_equal(found, codes(places, levels))
+    sample = levels[:: max(1, levels.size // 500)]
+    np.testing.assert_array_equal(codes(places, sample), [code_of(level, places) for level in sample])
     assert ramp.fine <= 16
-    assert not ramp.edges.flags.writeable
-    assert not ramp.starts.flags.writeable
+    assert not any(table.flags.writeable for table in (ramp.transitions, ramp.edges, ramp.starts))
 
 
 def dark(errors: SingleSlope, width: int = 2000) -> NDArray[np.int64]:
@@ -223,14 +234,17 @@ def test_converters_of_another_width_or_depth_are_refused() -> None:
     [
         ({"bow": float("nan")}, "bow"),
         ({"offset": float("inf")}, "offset"),
-        ({"column_offset": -1.0}, "column offset"),
-        ({"column_gain": 0.2}, "column gain"),
-        ({"column_gain": -0.1}, "column gain"),
+        ({"offset": True}, "offset"),
+        ({"column_offset": -1.0}, "column_offset"),
+        ({"column_gain": 0.2}, "column_gain"),
+        ({"column_gain": -0.1}, "column_gain"),
+        ({"cds": 1}, "cds 1 is not"),
+        ({"clamp": "on"}, "clamp 'on' is not"),
         ({"seed": -1}, "seed"),
         ({"seed": 2**64}, "seed"),
-        ({"code_widths": ()}, "0 code widths"),
-        ({"code_widths": (0.1, -0.1, 0.0)}, "3 code widths"),
-        ({"code_widths": (0.0,) * 512}, "512 code widths"),
+        ({"code_widths": ()}, "has 0 widths"),
+        ({"code_widths": (0.1, -0.1, 0.0)}, "has 3 widths"),
+        ({"code_widths": (0.0,) * 512}, "has 512 widths"),
         ({"code_widths": (0.1, 0.1)}, "sum 0.2"),
         ({"code_widths": (1.5, -1.5)}, "above -1 DN"),
         ({"code_widths": ("a",)}, "not a number"),

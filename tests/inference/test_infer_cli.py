@@ -15,7 +15,7 @@ import torch
 from click.testing import CliRunner, Result
 from host_factories import DAY, capture, scene, sealed, write_home
 
-from adc_firmware import PrivateFrame, dng
+from adc_firmware import PrivateFrame, write
 from inference.cli import keyed_infer
 from inference.imaging import IspSettings, isp
 from inference.models import preset
@@ -45,7 +45,7 @@ def place(tmp_path: Path, home: Path) -> Place:
     (tmp_path / "sealed.bin").write_bytes(key)
     frames = tuple(capture(key, scene(POLICY, seed), NOW) for seed in range(3))
     for number, frame in enumerate(frames):
-        dng.write(frame, tmp_path / f"frame{number}.dng")
+        write(frame, tmp_path / f"frame{number}.dng")
     return Place(tmp_path, frames)
 
 
@@ -103,6 +103,19 @@ def test_reveal_writes_a_plain_image_for_its_owner_only(place: Place) -> None:
     assert np.abs(image / 255 - developed[0].permute(1, 2, 0).numpy()).max() <= 0.5 / 255 + 1e-6
 
 
+def test_frames_of_other_encodings_do_as_well(place: Place) -> None:
+    names = [place[name] for name in ("a.png", "a.tif", "a.npy", "a.SRGGB12P.raw")]
+    for name in names:
+        write(place.frames[0], name)
+    told = call("run", "--key", place["sealed.bin"], "--model", "resnet20", place["frame0.dng"], *names).stdout
+    lines = told.splitlines()
+    assert lines[::6] == [place["frame0.dng"], *names]
+    assert all(lines[first + 1 : first + 6] == lines[1:6] for first in range(6, 30, 6))
+    refused = call("reveal", "--key", place["sealed.bin"], "-o", place["a.npy.json"], place["a.npy"])
+    assert (refused.exit_code, "one of the inputs" in refused.stderr) == (4, True)
+    assert call("reveal", "--key", place["sealed.bin"], "-o", place["out.png"], place["a.npy"]).exit_code == 0
+
+
 def test_an_encrypted_identity_takes_its_passphrase_from_a_file(place: Place, tmp_path: Path) -> None:
     write_home(tmp_path / "safe", passphrase=b"correct horse")
     (tmp_path / "word").write_bytes(b"correct horse\n")
@@ -118,7 +131,7 @@ def spoil(place: Place) -> None:
     (folder / "expired.bin").write_bytes(current(2, end=NOW - 5))
     (folder / "theirs.bin").write_bytes(current(3, host="mobile"))
     (folder / "cut.bin").write_bytes(current()[:200])
-    dng.write(capture(current(4), scene(POLICY), NOW), folder / "foreign.dng")
+    write(capture(current(4), scene(POLICY), NOW), folder / "foreign.dng")
     data = bytearray((folder / "frame0.dng").read_bytes())
     data[-9] ^= 4
     (folder / "tampered.dng").write_bytes(data)

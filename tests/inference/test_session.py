@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from host_factories import DAY, ISSUER, NOW, OTHER_ISSUER, POLICY, capture, host_key, scene, sealed, write_home
 
-from adc_firmware import ForeignFrameError, FrameError, FrameTamperedError, dng
+from adc_firmware import ForeignFrameError, FrameError, FrameTamperedError, encodings_for, write
 from inference.session import ShuffledFrame, open_session
 from keyvault.errors import (
     ExpiredGrantError,
@@ -54,10 +54,18 @@ def test_a_frame_opens_to_its_samples_in_shuffled_order(tmp_path: Path, protecti
 
 def test_a_frame_opens_from_its_file_as_from_memory(tmp_path: Path, key: Path) -> None:
     frame = capture(key.read_bytes(), scene())
-    dng.write(frame, tmp_path / "frame.dng")
+    write(frame, tmp_path / "frame.dng")
     session = session_of(key)
     for path in (tmp_path / "frame.dng", str(tmp_path / "frame.dng")):
         assert np.array_equal(session.open(path).samples, session.open(frame).samples)
+
+
+def test_a_frame_opens_from_a_file_of_any_encoding(tmp_path: Path, key: Path) -> None:
+    frame = capture(key.read_bytes(), scene())
+    session = session_of(key)
+    for encoding in encodings_for(frame.header.policy):
+        write(frame, tmp_path / "frame", encoding)
+        assert np.array_equal(session.open(tmp_path / "frame").samples, session.open(frame).samples)
 
 
 def test_a_frames_key_id_selects_its_epoch(tmp_path: Path) -> None:
@@ -157,7 +165,7 @@ def test_a_folder_holds_what_it_holds(tmp_path: Path) -> None:
         session.open(capture(sealed(1, end=NOW + 5), scene()))
     with pytest.raises(WrongHostError, match="host mobile"):
         session.open(capture(sealed(3, host="mobile"), scene()))
-    dng.write(capture(sealed(3, host="mobile"), scene()), tmp_path / "theirs.dng")
+    write(capture(sealed(3, host="mobile"), scene()), tmp_path / "theirs.dng")
     with pytest.raises(WrongHostError, match="host mobile"):
         session.open(tmp_path / "theirs.dng")
 
@@ -186,7 +194,7 @@ def test_frames_that_are_not_ours_are_refused(tmp_path: Path, key: Path) -> None
     frame = capture(sealed(7), scene())
     with pytest.raises(ForeignFrameError, match=frame.header.key_id):
         session.open(frame)
-    dng.write(frame, tmp_path / "foreign.dng")
+    write(frame, tmp_path / "foreign.dng")
     with pytest.raises(ForeignFrameError):
         session.open(tmp_path / "foreign.dng")
     (tmp_path / "empty.dng").touch()
@@ -198,7 +206,7 @@ def test_frames_that_are_not_ours_are_refused(tmp_path: Path, key: Path) -> None
 
 def test_a_changed_frame_is_refused(tmp_path: Path, key: Path) -> None:
     path = tmp_path / "frame.dng"
-    dng.write(capture(key.read_bytes(), scene()), path)
+    write(capture(key.read_bytes(), scene()), path)
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)

@@ -17,6 +17,7 @@ from camera_kit import device, enrol, open_sealed, plain, reveal, seal
 from click.testing import CliRunner, Result
 
 import adc_firmware
+from adc_firmware.packing import pack
 from keyvault.policy import Cfa, Policy
 from sensor_sim import CameraSettings, Shot, draw_chart
 from sensor_sim.cli import sensor_sim
@@ -48,6 +49,18 @@ def test_the_key_is_all_it_needs(place: Path) -> None:
     assert result.exit_code == 0, result.output
     assert result.stdout == "frame00000.dng\n"
     assert read(place / "frame00000.dng").shape == (24, 32)
+
+
+def test_lux_are_the_light_of_white(place: Path) -> None:
+    shared = ("--key", "sealed.bin", "--profile", "phone-rolling", "--seed", "9", "-q")
+    assert capture(*shared, "--illumination", "30lx", "-o", "dim.dng").exit_code == 0
+    assert capture(*shared, "--illumination", "60lx", "-o", "bright.dng").exit_code == 0
+    black = 64
+    dim, bright = (read(place / f"{name}.dng").astype(float).mean() - black for name in ("dim", "bright"))
+    assert bright / dim == pytest.approx(2, rel=0.05)
+    refused = capture("--key", "sealed.bin", "--illumination", "30lx")
+    assert (refused.exit_code, refused.stdout) == (3, "")
+    assert "pitch_um" in refused.stderr
 
 
 def test_options_reach_the_pixel(place: Path) -> None:
@@ -98,6 +111,27 @@ def test_a_headerless_raw_file_enters_as_it_is(place: Path) -> None:
     layout = ["--raw-size", "32x24", "--raw-cfa", "RGGB", "--raw-black", "64", "--raw-white", "4000"]
     assert capture("--key", "sealed.bin", "--scene", "a.raw", *layout, "-o", "a.dng").exit_code == 0
     assert np.array_equal(read(place / "a.dng"), dn)
+
+
+def test_a_packed_headerless_raw_file_enters_too(place: Path) -> None:
+    dn = np.random.default_rng(0).integers(0, 4096, (24, 32)).astype(np.uint16)
+    lines = np.frombuffer(pack(dn, "SRGGB12P"), np.uint8).reshape(24, 48)
+    (place / "a.raw").write_bytes(np.pad(lines, ((0, 0), (0, 16))).tobytes())
+    layout = ["--raw-size", "32x24", "--raw-cfa", "RGGB", "--raw-black", "64", "--raw-white", "4000"]
+    padded = ["--raw-packing", "SRGGB12P", "--raw-stride", "64"]
+    result = capture("--key", "sealed.bin", "--scene", "a.raw", *layout, *padded, "-o", "a.dng")
+    assert result.exit_code == 0, result.output
+    assert np.array_equal(read(place / "a.dng"), dn)
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.png", "a.npy", "a.SRGGB12P.raw", "a.raw"])
+def test_the_name_or_the_encoding_says_what_is_written(place: Path, name: str) -> None:
+    encoding = ["--encoding", "DNG12"] if name == "a.raw" else []
+    result = capture("--key", "sealed.bin", "--noise", "off", "-o", name, *encoding)
+    assert result.exit_code == 0, result.output
+    assert result.stdout == f"{name}\n"
+    assert capture("--key", "sealed.bin", "--noise", "off", "-o", "a.dng", "--metadata", "a.dng.json").exit_code == 0
+    assert np.array_equal(read(place / name), read(place / "a.dng"))
 
 
 def prepare(place: Path) -> None:
@@ -167,6 +201,8 @@ REFUSALS = [
     ("metadata on a frame", ["--key", "sealed.bin", "-o", "a.dng", "--metadata", "a.dng"], 4, "two outputs"),
     ("no folder for metadata", ["--key", "sealed.bin", "--metadata", "none/m.json"], 4, "none"),
     ("a device for metadata", ["--key", "sealed.bin", "--metadata", os.devnull], 4, "not a file that can be replaced"),
+    ("metadata on a sidecar", ["--key", "sealed.bin", "-o", "a.npy", "--metadata", "a.npy.json"], 4, "a.npy.json"),
+    ("another mode", ["--key", "sealed.bin", "--mode", "64:48"], 5, "64x48"),
     ("no frames", ["--key", "sealed.bin", "--frames", "0"], 2, "--frames"),
     ("no shutter", ["--key", "sealed.bin", "--shutter", "0"], 3, "shutter"),
     ("no gain", ["--key", "sealed.bin", "--gain", "0"], 3, "gain"),
@@ -241,13 +277,15 @@ def test_a_killed_capture_leaves_the_old_file_or_the_new_one(place: Path, step: 
 def test_an_interrupted_run_keeps_its_frames_and_their_metadata(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[Path] = []
 
-    def write(frame: adc_firmware.PrivateFrame, path: Path) -> None:
+    real = adc_firmware.write
+
+    def write(frame: adc_firmware.PrivateFrame, path: Path, encoding: str | None = None) -> None:
         if len(written) == 2:
             raise KeyboardInterrupt
         written.append(path)
-        adc_firmware.write(frame, path)
+        real(frame, path, encoding)
 
-    monkeypatch.setattr("sensor_sim.cli.write", write)
+    monkeypatch.setattr("adc_firmware.files.write", write)
     result = capture("--key", "sealed.bin", "--frames", "5", "--metadata", "m.json")
     assert result.exit_code == 130
     assert [record["file"] for record in json.loads((place / "m.json").read_text())] == list(map(str, written))

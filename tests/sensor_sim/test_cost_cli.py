@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
+from camera_kit import ISSUER, seal
 from click.testing import CliRunner, Result
 
 from adc_firmware.cost import Timing, cost, frame_energy_uj, pace
+from keyvault.hosts import public_pem
 from keyvault.policy import Cfa, Policy, Unit
 from sensor_sim.cli import sensor_sim
 from sensor_sim.cli_cost import _si
@@ -76,6 +79,42 @@ def test_a_profile_gives_row_time_and_blank_rows() -> None:
     assert record["frames_per_second"] == expected.frames_per_second
 
 
+def test_a_policy_is_spelt_in_words_and_the_options_say_the_rest() -> None:
+    (record,) = records("--policy", "64x48,10,GRBG,quad,band:4", "--row-time-us", "12.5")
+    assert (
+        record
+        == records(
+            *("--size", "64x48", "--bits", "10", "--cfa", "GRBG", "--scope", "band:4", "--unit", "quad"),
+            *("--row-time-us", "12.5"),
+        ).pop()
+    )
+    assert records("--policy", "row,quad", "--policy", "band:8", *HD, "--bits", "8") == [
+        *records(*HD, "--bits", "8", "--scope", "row", "--unit", "quad"),
+        *records(*HD, "--bits", "8", "--scope", "band:8"),
+    ]
+    assert records("--policy", "8x6,stacked") == records("--size", "8x6", "--stacked")
+
+
+def test_a_sealed_key_has_a_policy(tmp_path: Path, home: Path) -> None:
+    home.mkdir()
+    (home / "issuer.pub").write_bytes(public_pem(ISSUER.public_key()))
+    policy = Policy(30, 20, Cfa.NONE, 3, 9, Unit.QUAD, "band:4")
+    key = seal(tmp_path / "sealed.bin", policy)
+    (record,) = records("--policy", str(key))
+    assert record["buffer_bits"] == cost(policy).buffer_bits
+    assert (record["unit"], record["scope"], record["samples_per_photosite"]) == ("quad", "band:4", 3)
+    assert records("--policy", str(key), "--trust", str(home / "issuer.pub")) == [record]
+    key.write_bytes(key.read_bytes()[:-8] + b"AAAAAAAA")
+    assert run("--policy", str(key)).exit_code == 6
+
+
+def test_frames_that_differ_have_a_column() -> None:
+    header, first, second = rows("--policy", "1920x1080,row,quad", "--policy", "64x48,stacked,8,frame,quad")
+    assert header[:3] == ["frame", "unit", "scope"]
+    assert first[:3] == ["1920x1080 RGGB 12 bit", "quad", "row"]
+    assert second[:3] == ["64x48 stacked 8 bit", "quad", "frame"]
+
+
 def test_figures_that_were_not_asked_for_are_not_in_the_json() -> None:
     assert not {"latency_us", "frames_per_second", "frame_energy_uj"} & set(records(*HD)[0])
 
@@ -100,6 +139,13 @@ def test_odd_and_small_sizes_are_compared_as_far_as_they_go() -> None:
         ((*HD, "--row-time-us", "9", "--profile", "ideal"), "both state a row time"),
         ((*HD, "--profile", "nothing"), "no sensor profile 'nothing'"),
         ((), "--size"),
+        (("--policy", "row"), "without a size"),
+        (("--policy", "1920x1080,column"), "'column' is neither"),
+        (("--policy", "1920x1080,"), "'' is neither"),
+        (("--policy", "1920x1080,row,frame"), "two things of the scope"),
+        (("--policy", "missing.bin"), "missing.bin"),
+        (("--policy", "7x5"), "RGGB mosaic needs an even size"),
+        (("--policy", "0x5"), "outside 1x1"),
     ],
 )
 def test_refusals_are_one_line(arguments: tuple[str, ...], words: str) -> None:

@@ -23,7 +23,8 @@ from emva1288.process.loader import LoadImageData
 from emva1288.process.results import Results1288
 
 from keyvault.policy import Cfa, Policy
-from sensor_sim import CameraSettings, LightScene, PixelModel, Shot, expose, load_profile, serial_number
+from sensor_sim import CameraSettings, LightScene, PixelModel, SensorProfile, Shot, expose, load_profile, serial_number
+from sensor_sim.colour import srgb_to_filters
 
 SIDE = 256  # of a plane, photosites
 BITS = 12
@@ -43,8 +44,12 @@ class Bench:
     mono: bool
 
     @property
+    def profile(self) -> SensorProfile:
+        return load_profile(self.name)
+
+    @property
     def pixel(self) -> PixelModel:
-        return load_profile(self.name).pixel
+        return self.profile.pixel
 
     @property
     def efficiency(self) -> tuple[float, ...]:
@@ -54,7 +59,7 @@ class Bench:
 
     @property
     def radiance(self) -> np.ndarray:
-        """Light that fills every well at SATURATING."""
+        """Light, as the filters see it, that fills every well at SATURATING."""
         share = self.pixel.full_well_e / self.pixel.nominal_photons * self.pixel.nominal_shutter_us / SATURATING
         return share / np.array(self.efficiency)
 
@@ -67,10 +72,13 @@ class Bench:
     def frame(self, shutter_us: int, number: int, *, bright: bool) -> np.ndarray:
         side = SIDE if self.mono else 2 * SIDE
         policy = Policy(side, side, Cfa.NONE if self.mono else Cfa.RGGB, bits=BITS)
-        scene = LightScene(np.broadcast_to(self.radiance * bright, (side, side, 3)).astype(np.float32))
+        lamp = np.linalg.solve(srgb_to_filters(self.pixel.xyz_to_camera), self.radiance)
+        assert lamp.min() > 0
+        scene = LightScene(np.broadcast_to(lamp * bright, (side, side, 3)).astype(np.float32))
         settings = CameraSettings(shutter_us=shutter_us, temperature_c=self.temperature)
-        source = expose(scene, policy, settings, self.pixel, Shot(2026, number, serial_number(self.name)))
-        return self.pixel.converter(BITS).convert(source.rows(0, side))
+        serial = serial_number(self.name)
+        source = expose(scene, policy, settings, self.pixel, Shot(2026, number, serial))
+        return self.profile.converter(policy, serial).convert(source.rows(0, side))
 
 
 @cache

@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from keyvault.errors import PolicyError
 from keyvault.policy import Cfa, Policy
 from sensor_sim import CameraSettings, LightScene, PixelModel, Shot, expose, load_profile, serial_number
-from sensor_sim.pattern import normal_quantiles
 from sensor_sim.pixel import white_balance
 
 SIDE = 400
@@ -97,13 +96,17 @@ def test_the_full_well_holds_for_every_photosite_and_offsets_come_after_it() -> 
     assert electrons(replace(pixel, dsnu_pixel_e=5.0), 20_000).std() == pytest.approx(5, rel=0.02)
 
 
-def test_the_quantiles_are_those_of_a_standard_normal_number() -> None:
-    table = normal_quantiles().astype(np.float64)
-    assert np.array_equal(table, -table[::-1])
-    assert np.all(np.diff(table) > 0)
-    assert table.var() == pytest.approx(1, abs=1e-4)
-    assert (table**4).mean() == pytest.approx(3, abs=5e-3)
-    assert np.mean(np.abs(table) < 1) == pytest.approx(0.682689, abs=1e-4)
+def test_offsets_of_photosites_are_normal_and_responses_are_independent_of_them() -> None:
+    pixel = PixelModel(dsnu_pixel_e=1.0)
+    offset = electrons(pixel, 0)
+    for limit, share in [(1, 0.682689), (2, 0.954500), (3, 0.997300)]:
+        assert abs((np.abs(offset) < limit).mean() - share) < 5 * math.sqrt(share * (1 - share) / N)
+    assert len(np.unique(offset.astype(np.float32))) > 40_000  # of 65,536 values
+    response = electrons(PixelModel(prnu=0.02), 1_000) / 1_000 - 1
+    assert abs((offset * response).mean()) < 5 * 0.02 / math.sqrt(N)
+    for distance in (1, 64, 256):  # four that are 256 apart share a block of words
+        assert abs((offset[:, distance:] * offset[:, :-distance]).mean()) < 5 / math.sqrt(offset[:, distance:].size)
+        assert abs((offset[:, distance:] * response[:, :-distance]).mean()) < 5 * 0.02 / math.sqrt(N / 4)
 
 
 @pytest.mark.parametrize("kelvin", [-12.0, 0.0, 6.0, 24.0])
@@ -167,7 +170,7 @@ def test_a_sensor_that_is_not_made_is_refused(pixel: PixelModel, policy: Policy)
 
 
 @given(
-    width=st.integers(1, 40),
+    width=st.one_of(st.integers(1, 40), st.integers(1_000, 1_100)),
     height=st.integers(1, 40),
     samples=st.sampled_from([1, 3]),
     cuts=st.lists(st.integers(0, 40), max_size=6),
@@ -182,6 +185,11 @@ def test_any_blocks_of_rows_give_the_same_frame(
     edges = sorted({0, height, *(cut for cut in cuts if cut < height)})
     parts = [source.rows(first, last) for first, last in pairwise(edges)]
     assert np.array_equal(np.concatenate(parts), source.rows(0, height))
+
+
+def test_a_smaller_array_has_the_same_corner() -> None:
+    large, small = (electrons(PATTERNED, 1_000, policy=Policy(width, 40, Cfa.NONE)) for width in (1_500, 700))
+    assert np.array_equal(large[:, :700], small)
 
 
 def test_threads_give_the_same_frame_as_rows_one_by_one() -> None:

@@ -11,11 +11,13 @@ import pytest
 from camera_kit import QUIET, enrol, open_sealed, random_light, reveal, seal
 from click.testing import CliRunner, Result
 
+from adc_firmware import ColumnConverter, SingleSlope
 from keyvault.errors import PolicyError
 from keyvault.policy import Cfa, Policy
 from sensor_sim import (
     Camera,
     CameraSettings,
+    LightScene,
     PixelModel,
     ProfileError,
     Readout,
@@ -33,6 +35,14 @@ from sensor_sim.sensor_profile import _BUILT_IN
 
 POLICY = Policy(32, 24)
 IDEAL = (_BUILT_IN / "ideal.toml").read_text()
+CONVERTER = """bow = 1.5
+code_widths = [0.25, -0.25]
+offset = 3
+column_offset = 2.0
+column_gain = 0.01
+cds = false
+clamp = true
+"""
 NAMES = ["ideal", "industrial-global", "phone-rolling"]
 
 
@@ -92,6 +102,13 @@ def swap(old: str, new: str) -> Callable[[str], str]:
     return lambda text: text.replace(old, new)
 
 
+def add_converter(line: str) -> Callable[[str], str]:
+    """A converter's table whose key has this line."""
+    key = line.partition(" ")[0]
+    lines = [line, *(other for other in CONVERTER.splitlines() if other.partition(" ")[0] != key)]
+    return lambda text: "\n".join([text, "[converter]", *lines, ""])
+
+
 BROKEN = [
     ("not TOML", lambda _: "full_well = = 3", "is not TOML"),
     ("not text", lambda _: "\0\1\2", "is not TOML"),
@@ -100,7 +117,11 @@ BROKEN = [
     ("no source", lambda text: text[text.index("[pixel]") :], "lacks summary, source"),
     ("empty summary", lambda text: 'summary = " "\n' + text.partition("\n")[2], "summary is not a text"),
     ("a number instead of text", lambda text: "summary = 3\n" + text.partition("\n")[2], "summary is not a text"),
-    ("no table", swap("[readout]", "[other]"), "has an unknown key 'other'; allowed: summary, source, pixel, readout"),
+    (
+        "no table",
+        swap("[readout]", "[other]"),
+        "has an unknown key 'other'; allowed: summary, source, pixel, readout, converter",
+    ),
     ("a number for a table", lambda text: "pixel = 3\n" + text.replace("[pixel]", "[readouts]"), "unknown key"),
     ("unknown key", swap("prnu =", "prun ="), r"[pixel] has an unknown key 'prun'; allowed: full_well_e,"),
     ("missing key", swap("prnu = 0\n", ""), "[pixel] lacks prnu"),
@@ -121,6 +142,18 @@ BROKEN = [
         swap("max_shutter_us = 4_294_967_295", "max_shutter_us = 0"),
         "max_shutter_us 0 is not",
     ),
+    ("a number for the converter", lambda text: "converter = 3\n" + text, "[converter] is not a table"),
+    ("a seed for the converter", add_converter("seed = 3"), "[converter] has an unknown key 'seed'; allowed: bow,"),
+    ("half a converter", lambda text: text + "\n[converter]\nbow = 1.0\n", "[converter] lacks code_widths, offset,"),
+    ("text for a bow", add_converter('bow = "big"'), "[converter] bow 'big' is not a number of DN"),
+    ("an infinite bow", add_converter("bow = inf"), "[converter] bow inf is not"),
+    ("a number for widths", add_converter("code_widths = 0.1"), "[converter] code_widths 0.1 is not a list"),
+    ("three widths", add_converter("code_widths = [0.1, -0.1, 0]"), "[converter] code_widths has 3 widths"),
+    ("widths in text", add_converter('code_widths = ["a", "b"]'), "[converter] code_widths has a width that"),
+    ("widths with a sum", add_converter("code_widths = [0.1, 0.1]"), "[converter] code_widths has the sum 0.2"),
+    ("a negative spread", add_converter("column_offset = -1"), "[converter] column_offset -1 is not"),
+    ("percent for a gain", add_converter("column_gain = 5"), "[converter] column_gain 5 is not 0 to 0.1"),
+    ("a number for a switch", add_converter("cds = 1"), "[converter] cds 1 is not true or false"),
     ("large", lambda text: text + "#" * 70_000, "more than 65536 bytes"),
 ]
 
@@ -189,12 +222,59 @@ def test_a_camera_has_the_profile_and_the_pattern_of_its_sensor(place: Path, nam
         assert camera.serial == serial_number("cam")
         frame = camera.capture(number=3)
     source = expose(scene, POLICY, settings, profile.pixel, Shot(4, 3, serial_number("cam")))
-    expected = profile.pixel.converter(POLICY.bits).convert(source.rows(0, 24))
+    expected = profile.converter(POLICY, serial_number("cam")).convert(source.rows(0, 24))
     assert np.array_equal(reveal(frame, open_sealed(place / "sealed.bin")), expected)
     pixel = profile.pixel
     assert pixel.qe_red
     assert pixel.qe_green
     assert frame.header.white_balance[0] == round(1024 * pixel.qe_green / pixel.qe_red)
+
+
+def test_a_profile_may_have_a_converter_with_errors(place: Path) -> None:
+    (place / "mine.toml").write_text(add_converter("clamp = true")(IDEAL))
+    profile = load_profile("mine.toml")
+    assert profile.slope == SingleSlope(1.5, (0.25, -0.25), 3, 2.0, 0.01, cds=False)
+    scene = LightScene(np.full((24, 32, 3), 0.5))
+    with Camera(place / "sealed.bin", scene=scene, settings=QUIET, profile=profile) as camera:
+        found = reveal(camera.capture(), open_sealed(place / "sealed.bin")).astype(int)
+        serial = camera.serial
+    assert np.ptp(found, axis=0).max() == 0  # a column's error is in all its rows
+    levels = replace(profile.slope, seed=serial).converter(profile.pixel.converter(12), 32).levels
+    assert found[0].std() > 5
+    middle = 0.5 * 4031 * (replace(profile.slope, seed=serial).converter(profile.pixel.converter(12), 32).gains / 4031)
+    assert np.corrcoef(found[0], middle + levels)[0, 1] > 0.99
+
+
+def test_the_columns_errors_are_the_sensors() -> None:
+    profile = SensorProfile(slope=SingleSlope(column_offset=2.0, column_gain=0.01, cds=False, seed=9))
+    one, again, other = (profile.converter(POLICY, serial) for serial in (5, 5, 6))
+    assert isinstance(one, ColumnConverter)
+    assert isinstance(again, ColumnConverter)
+    assert isinstance(other, ColumnConverter)
+    assert np.array_equal(one.levels, again.levels)
+    assert not (one.levels == other.levels).any()
+    assert not (one.gains == other.gains).any()
+
+
+def test_without_the_table_the_converter_is_the_ideal_one() -> None:
+    for bits in (8, 12, 16):
+        assert SensorProfile().converter(Policy(8, 8, bits=bits), 7) == PixelModel().converter(bits)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_those_that_come_along_suit_every_depth(name: str, bits: int) -> None:
+    policy = Policy(32, 24, bits=bits)
+    load_profile(name).converter(policy, 2**64 - 1).check_fits(policy)
+
+
+def test_a_bow_that_is_too_great_for_the_depth_is_refused_on_opening(place: Path) -> None:
+    (place / "bent.toml").write_text(add_converter("bow = 50.0")(IDEAL))
+    seal(place / "coarse.bin", Policy(32, 24, bits=8))
+    with Camera(place / "sealed.bin", profile="bent.toml") as camera:
+        camera.capture()
+    with pytest.raises(PolicyError, match=r"bow of 50\.0 DN"), Camera(place / "coarse.bin", profile="bent.toml"):
+        pass
 
 
 def test_the_command_line_takes_profile_and_temperature(place: Path) -> None:

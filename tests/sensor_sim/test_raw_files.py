@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,11 @@ import pytest
 import tifffile
 from camera_kit import device, enrol, open_sealed, reveal, seal
 
-from adc_firmware import SampleRangeError
+from adc_firmware import SampleRangeError, write
+from adc_firmware.packing import PACKINGS, pack
 from keyvault.errors import PolicyError
 from keyvault.policy import Cfa, Policy, Protection, Unit
-from sensor_sim import Camera, RawLayout, SceneError, load_scene, read_headerless, read_raw
+from sensor_sim import Camera, DnScene, RawLayout, SceneError, load_scene, read_headerless, read_raw
 
 DN = np.random.default_rng(0).integers(0, 4096, (32, 48), np.uint16)
 BAYER = {"RGGB": (0, 1, 1, 2), "BGGR": (2, 1, 1, 0), "GRBG": (1, 0, 2, 1), "GBRG": (1, 2, 0, 1)}
@@ -27,10 +29,13 @@ def pattern(colours: tuple[int, ...], side: int = 2) -> list[tuple]:
     return [(33421, "H", 2, (side, side), True), (33422, "B", side * side, bytes(colours), True)]
 
 
-def write_dng(path: Path, dn: np.ndarray, tags: list[tuple], photometric: int = 32803) -> Path:
-    """A DNG made by tifffile: 16 bits, uncompressed."""
+def write_dng(
+    path: Path, dn: np.ndarray, tags: list[tuple], photometric: int = 32803, bitspersample: int | None = None
+) -> Path:
+    """A DNG made by tifffile, uncompressed: 16 bits, or packed."""
     dng = [(50706, "B", 4, bytes((1, 4, 0, 0)), True), (50708, "s", 0, "test camera", True)]
-    tifffile.imwrite(path, dn, photometric=photometric, extratags=[*dng, *tags, *COLOURS], metadata=None)
+    how = {"photometric": photometric, "bitspersample": bitspersample, "metadata": None}
+    tifffile.imwrite(path, dn, extratags=[*dng, *tags, *COLOURS], **how)
     return path
 
 
@@ -122,6 +127,74 @@ def test_a_headerless_file_of_another_length_is_refused(tmp_path: Path, size: tu
     path.write_bytes(DN.tobytes())
     with pytest.raises(SceneError, match=r"3072 bytes"):
         read_headerless(path, RawLayout(*size, Cfa.RGGB, 64, 4000))
+
+
+PACKED = [name for name, packing in PACKINGS.items() if packing.cfa in (None, Cfa.GBRG) and packing.bits >= 12]
+
+
+@pytest.mark.parametrize("name", PACKED)
+@pytest.mark.parametrize("padding", [None, 0, 5])
+def test_a_packed_headerless_file_is_a_scene(tmp_path: Path, name: str, padding: int | None) -> None:
+    path = tmp_path / "a.raw"
+    line = PACKINGS[name].line_bytes(48)
+    lines = (pack(DN[y : y + 1], name) for y in range(32))
+    path.write_bytes(pack(DN, name) if padding is None else b"".join(part + bytes(padding) for part in lines))
+    stride = None if padding is None else line + padding
+    scene = read_headerless(path, RawLayout(48, 32, Cfa.GBRG, 64, 4000, name, stride, (2000, 1024, 1500)))
+    assert np.array_equal(scene.dn, DN)
+    assert (scene.cfa, scene.white_balance) == (Cfa.GBRG, (2000, 1024, 1500))
+
+
+def test_layouts_that_cannot_be_are_refused(tmp_path: Path) -> None:
+    plain = RawLayout(48, 32, Cfa.GBRG, 64, 4000)
+    assert plain.packing_name == "SGBRG16"
+    assert replace(plain, cfa=Cfa.NONE).packing_name == "Y16"
+    for change, reason in (
+        ({"packing": "SRGGB12P"}, "not for the mosaic GBRG"),
+        ({"packing": "RAW12"}, "no packing 'RAW12'"),
+        ({"width": 0}, "no photosites"),
+        ({"stride": 0}, "no photosites"),
+        ({"white_balance": (0, 1024, 1024)}, "three gains"),
+        ({"white_balance": (1024, 1024)}, "three gains"),
+    ):
+        with pytest.raises(SceneError, match=reason):
+            replace(plain, **change)
+    path = tmp_path / "a.raw"
+    path.write_bytes(pack(DN, "SGBRG12P"))
+    for change, reason in (
+        ({"packing": "SGBRG12P", "height": 31}, "2304 bytes are not 48x31 samples as SGBRG12P, which are 2232"),
+        ({"packing": "SGBRG12P", "width": 47}, "a width of 47"),
+        ({"packing": "SGBRG12P", "width": 47, "stride": 72}, "a width of 47"),
+        ({"packing": "SGBRG12P", "stride": 70}, "have 72 bytes a line, more than 70"),
+        ({}, "which are 3072"),
+    ):
+        with pytest.raises(SceneError, match=reason):
+            read_headerless(path, replace(plain, **change))
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_libraw_reads_the_packing_of_dng(tmp_path: Path, bits: int) -> None:
+    """tifffile packs, LibRaw unpacks, and our packing of the same name has the same bytes."""
+    dn = np.random.default_rng(bits).integers(0, 2**bits, (32, 48), np.uint16)
+    levels = [(50714, "H", 1, 16, True), (50717, "H", 1, 2**bits - 1, True)]
+    path = write_dng(tmp_path / "a.dng", dn, [*pattern(BAYER["RGGB"]), *levels], bitspersample=bits)
+    assert np.array_equal(read_raw(path).dn, dn)
+    with tifffile.TiffFile(path) as tiff:
+        assert tiff.pages[0].bitspersample == bits
+        offset, length = tiff.pages[0].dataoffsets[0], tiff.pages[0].databytecounts[0]
+    assert path.read_bytes()[offset : offset + length] == pack(dn, f"DNG{bits}")
+
+
+def test_private_frames_are_no_scenes(tmp_path: Path) -> None:
+    policy = Policy(48, 32, Cfa.GBRG)
+    key = seal(tmp_path / "key.bin", policy)
+    with Camera(key, scene=DnScene(DN, 64, 4000), device=device()) as camera:
+        frame = camera.capture()
+    for name in ("a.dng", "a.tif", "a.png", "a.SGBRG16.raw"):
+        write(frame, tmp_path / name)
+        layout = RawLayout(48, 32, Cfa.GBRG, 64, 4000)
+        with pytest.raises(SceneError, match="is a private frame"):
+            read_headerless(tmp_path / name, layout) if name.endswith(".raw") else load_scene(tmp_path / name, policy)
 
 
 @pytest.fixture(scope="module")
