@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from hypothesis import settings
 
 settings.register_profile("privcam", deadline=None, derandomize=True)
 settings.load_profile("privcam")
+
+# Shells start background jobs with Ctrl-C ignored, and whatever a test starts would ignore it too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -219,8 +219,8 @@ def test_regions_come_from_the_levels_that_torchvision_takes(
     monkeypatch.setattr(regions, "TAPS_AT_ONCE", at_once)
     maps = {str(level): random_tensor(3, 6, 32 >> level, 48 >> level, seed=level) for level in range(4)}
     boxes = [random_boxes(20, (128, 192), 7).clamp(min=0), torch.zeros(0, 4).double(), random_boxes(9, (128, 192), 8)]
-    layer, sizes = MultiScaleRoIAlign(names, (3, 2), -1, canonical_scale=64), [(128, 190)] * 3
-    pool = RegionPool(MultiScaleRoIAlign(names, (3, 2), -1, canonical_scale=64), BACKENDS["gather"]())
+    layer, sizes = MultiScaleRoIAlign(names, (6, 5), -1, canonical_scale=64), [(128, 190)] * 3
+    pool = RegionPool(MultiScaleRoIAlign(names, (6, 5), -1, canonical_scale=64), BACKENDS["gather"]())
     expected = layer(maps, boxes, sizes)
     found = pool({name: FeatureMap(shuffle(value), None) for name, value in maps.items()}, boxes, sizes)
     assert torch.allclose(found.reveal(), expected, rtol=0, atol=1e-12)

@@ -540,6 +540,9 @@ def test_a_keyboard_interrupt_ends_the_wait(key: Path) -> None:
         assert run.stdout.readline() == "started\n"
         time.sleep(0.2)
         os.kill(run.pid, signal.SIGINT)
-        _, errors = run.communicate(timeout=120)
+        try:
+            _, errors = run.communicate(timeout=120)
+        finally:
+            run.kill()
     assert "KeyboardInterrupt" in errors
     assert run.returncode != 0
