@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from keyvault import passphrase, places
-from keyvault.cli_options import existing_passphrase, file_option
+from keyvault import places
+from keyvault.cli_options import existing_secret, file_option, pin_option
 from keyvault.console import Group
 from keyvault.files import PRIVATE_FILE, check_outputs, write_whole
+from keyvault.hygiene import harden_process
+from keyvault.token_uri import is_token_uri
 
 if TYPE_CHECKING:
     from inference.layout import KeyedTensor
@@ -33,9 +36,15 @@ def _opens_frames(command: _Function) -> _Function:
     """The options of a command that opens private frames."""
     anything = click.Path(path_type=Path)
     for option in (
-        existing_passphrase,
+        existing_secret,
         file_option("--trust", help="Public key of the issuing vault.  [default: issuer.pub in the home]"),
-        file_option("--identity", help="This host's private key.  [default: host.pem in the home]"),
+        file_option("--status", help="The vault's status list.  [default: status.jws in the home, if it is there]"),
+        pin_option,
+        click.option(
+            "--identity",
+            metavar="FILE|URI",
+            help="This host's private key, or the PKCS#11 URI of one in a token.  [default: host.pem in the home]",
+        ),
         click.option(
             "--key", "keys", multiple=True, required=True, type=anything, help="Sealed key, or a folder of them."
         ),
@@ -125,7 +134,8 @@ def reveal(home: Path, /, **options: Any) -> None:
     from inference.imaging import Demosaic, Gamma, IspSettings, isp  # noqa: PLC0415
 
     frame, output = options["frame"], options["output"]
-    others = [path for name in ("identity", "trust", "passphrase_file") if (path := options[name])]
+    named = [*(options[name] for name in ("identity", "trust", "status", "pin_file")), *astuple(options["unlock"])]
+    others = [path for path in named if path and not is_token_uri(path)]
     check_outputs([output], [frame, path_of(frame), *options["keys"], *map(Path, others)])
     settings = IspSettings(demosaic=Demosaic(options["demosaic"]), gamma=Gamma(options["gamma"]))
     developed = isp(frame, _session(home, options), settings)
@@ -136,10 +146,11 @@ def reveal(home: Path, /, **options: Any) -> None:
 
 def _session(home: Path, options: dict[str, Any]) -> Session:
     from inference.session import open_session  # noqa: PLC0415
+    from keyvault.identities import open_identity  # noqa: PLC0415
 
-    identity = options["identity"] or places.host_key_file(home)
-    key = passphrase.open_host_key(identity, options["passphrase_file"])
-    return open_session(options["keys"], key, options["trust"] or places.issuer_file(home))
+    named = options["identity"] or str(places.host_key_file(home))
+    with open_identity(named, options["unlock"], options["pin_file"]) as key:
+        return open_session(options["keys"], key, options["trust"], status=options["status"], home=home)
 
 
 def _network(chosen: Preset, options: dict[str, Any]) -> KeyedModule:
@@ -190,4 +201,5 @@ def _png(developed: KeyedTensor) -> bytes:
 
 def main() -> None:
     """Entry point of the console script."""
+    harden_process()
     keyed_infer(prog_name="keyed-infer")

@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from numpy.typing import NDArray
 
 import adc_firmware
 from adc_firmware.addressing import frame_permutation, unmask
 from adc_firmware.errors import ForeignFrameError
 from adc_firmware.frame import FrameHeader, PrivateFrame, select_grant
+from inference.keys import Host, Refusal, open_all
 from keyvault import places
-from keyvault.envelope import SealedGrant, read_sealed, sealed_in
-from keyvault.errors import InputError, NotARecipientError, PrivcamError, ValidityError
+from keyvault.errors import InputError, PrivcamError
 from keyvault.grant import Grant, OpenGrant
 from keyvault.hosts import load_host_key, load_issuer
+from keyvault.identities import open_token
+from keyvault.identity import thumbprint
+from keyvault.jwe import HostIdentity
 from keyvault.permutation import Permutation
+from keyvault.standing import Standing, newest_status
+from keyvault.status_list import StatusList, check_age
+from keyvault.token_uri import is_token_uri
 
 PathLike = str | os.PathLike[str]
 
@@ -62,9 +68,14 @@ class Session:
     """
 
     def __init__(
-        self, opened: Mapping[str, OpenGrant], refused: Mapping[str, Refusal], clock: Callable[[], int]
+        self,
+        opened: Mapping[str, OpenGrant],
+        refused: Mapping[str, Refusal],
+        status: StatusList | None,
+        clock: Callable[[], int],
     ) -> None:
         self._opened = dict(opened)
+        self._status = status
         self._refused = {key: refusal for key, refusal in refused.items() if key not in self._opened}
         self._clock = clock
         self.grants: Mapping[str, Grant] = MappingProxyType({key: one.grant for key, one in self._opened.items()})
@@ -79,6 +90,8 @@ class Session:
             ForeignFrameError: no sealed key of this session has the frame's key id.
             WrongHostError: the sealed key with that id is not for this host.
             ExpiredGrantError, NotYetValidError: the grant is not valid now.
+            StatusExpiredError, StatusClockError: the session's status list has become too old for it.
+            RevokedError, DisabledKeyError, RollbackError: the key was not to be used when the session began.
             FrameTamperedError: the frame is not what the grant's sensor signed.
             FrameError, InputError: not a private frame, or it cannot be read.
         """
@@ -93,7 +106,9 @@ class Session:
                 f"the frame was verified under another grant than this session's {grant.key_id}",
                 hint="let the session open the frame's file",
             )
-        grant.check_validity(self._clock())
+        moment = self._clock()
+        grant.check_validity(moment)
+        check_age(self._status, grant, moment)
         opened = self._opened[grant.key_id]
         permutation = frame_permutation(opened, header.frame_id)
         mask_key = opened.frame_secrets(header.frame_id).mask_key
@@ -105,93 +120,72 @@ class Session:
         return adc_firmware.read(Path(path), {**known, **self.grants})
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A verified grant that this host could not open, and why."""
-
-    grant: Grant
-    error: PrivcamError
-
-
 def open_session(
     sealed: PathLike | Iterable[PathLike],
-    identity: PathLike | RSAPrivateKey | None = None,
+    identity: PathLike | HostIdentity | None = None,
     trust: PathLike | Ed25519PublicKey | None = None,
     *,
     passphrase: bytes | None = None,
     now: int | None = None,
+    status: PathLike | None = None,
+    home: PathLike | None = None,
 ) -> Session:
-    """Open sealed keys as an authorised host.
+    """Open sealed keys as an authorised host, and remember the newest in the home's ``marks``.
 
     Args:
         sealed: a sealed key file, a folder of them (its ``*.bin``), or several of either.
-        identity: the host's private key or its PEM file; by default the one in the home folder.
+        identity: the host's private key, its PEM file, or the PKCS#11 URI of one in a token; by default the
+            PEM file in the home folder.
         trust: the issuer's public key or its PEM file; by default the one in the home folder.
-        passphrase: of the identity's file, if it has one.
+        passphrase: of the identity's file, if it has one; of a token, its PIN, unless the URI names its file.
         now: Unix seconds at which the session takes place; None follows the clock.
+        status: the issuer's status list; by default the one in the home folder, if there is one.
+        home: the home folder; None takes :func:`keyvault.places.home`.
 
-    From a folder, files that are not sealed keys are left out, and keys that are expired or for
-    other hosts are refused only when a frame needs them, unless none can be opened.  A file
-    that was named is refused at once.
+    From a folder, files that are not sealed keys are left out, and keys that are expired, for
+    other hosts, revoked or older than what was used before are refused only when a frame needs
+    them, unless none can be opened.  A file that was named is refused at once.
 
     Raises:
         WrongHostError: sealed for other hosts; the message names them.
         ExpiredGrantError, NotYetValidError: not valid now.
+        RevokedError, DisabledKeyError, RetiredEpochError: the status list says so.
+        StatusMissingError, StatusExpiredError, StatusClockError: a key needs another status list.
+        RollbackError: a key or the status list is older than what was used before.
         AuthenticationError: issued by another vault, altered, or inconsistent.
-        HostKeyError, PassphraseError, ExposedFileError: the identity cannot be used.
+        MarkError, OutputError: what was used is damaged, or cannot be kept.
+        HostKeyError, PassphraseError, ExposedFileError, TokenError, TokenUriError: the identity cannot be used.
         GrantFormatError, InputError: not a sealed key, or a file cannot be read.
     """
-    key = _identity(identity, passphrase)
-    issuer = trust if isinstance(trust, Ed25519PublicKey) else load_issuer(Path(trust or places.issuer_file()))
-    clock = _clock(now)
-    opened: dict[str, OpenGrant] = {}
-    refused: dict[str, Refusal] = {}
+    base = places.home() if home is None else Path(home)
     sources = [Path(sealed)] if isinstance(sealed, str | os.PathLike) else [Path(path) for path in sealed]
-    for source in sources:
-        if source.is_dir():
-            found = _open_folder(source, issuer, key, clock())
-            opened.update(found[0])
-            refused.update(found[1])
-        else:
-            one = _named(source, read_sealed(source, issuer), key, clock())
-            opened[one.grant.key_id] = one
+    clock, marks = _clock(now), places.marks_folder(base)
+    with _identity(identity, passphrase, base) as key:
+        issuer = trust if isinstance(trust, Ed25519PublicKey) else load_issuer(Path(trust or places.issuer_file(base)))
+        listed = newest_status(marks, issuer, Path(status) if status else None, places.status_file(base))
+        host = Host(key, issuer, Standing(marks, listed, thumbprint(key.public_key())))
+        opened, refused = open_all(sources, host, clock())
     if not opened:
         raise _nothing_opened(sources, refused)
-    return Session(opened, refused, clock)
+    return Session(opened, refused, listed, clock)
 
 
-def _identity(identity: PathLike | RSAPrivateKey | None, passphrase: bytes | None) -> RSAPrivateKey:
-    if isinstance(identity, RSAPrivateKey):
-        return identity
-    return load_host_key(Path(identity or places.host_key_file()), passphrase)
+@contextmanager
+def _identity(identity: PathLike | HostIdentity | None, passphrase: bytes | None, base: Path) -> Iterator[HostIdentity]:
+    """The host's private key; a token that is opened here is logged out of in the end."""
+    if isinstance(identity, str) and is_token_uri(identity):
+        with open_token(identity, passphrase) as key:
+            yield key
+    elif identity is None or isinstance(identity, str | os.PathLike):
+        yield load_host_key(Path(identity or places.host_key_file(base)), passphrase)
+    else:
+        yield identity
 
 
 def _clock(now: int | None) -> Callable[[], int]:
     if now is None:
         return lambda: int(time.time())
     return lambda: now
-
-
-def _named(path: Path, sealed: SealedGrant, key: RSAPrivateKey, now: int) -> OpenGrant:
-    try:
-        return sealed.open_as_host(key, now)
-    except PrivcamError as error:
-        raise type(error)(f"{path}: {error}", hint=error.hint) from error
-
-
-def _open_folder(
-    folder: Path, issuer: Ed25519PublicKey, key: RSAPrivateKey, now: int
-) -> tuple[dict[str, OpenGrant], dict[str, Refusal]]:
-    opened: dict[str, OpenGrant] = {}
-    refused: dict[str, Refusal] = {}
-    for path in sealed_in(folder):
-        sealed = read_sealed(path, issuer)
-        try:
-            one = _named(path, sealed, key, now)
-            opened[one.grant.key_id] = one
-        except (NotARecipientError, ValidityError) as error:
-            refused[sealed.grant.key_id] = Refusal(sealed.grant, error)
-    return opened, refused
 
 
 def _nothing_opened(sources: list[Path], refused: Mapping[str, Refusal]) -> PrivcamError:

@@ -5,15 +5,29 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
+
+from keyvault.unlocking import KDFS, NewSecret, Unlock
 
 if TYPE_CHECKING:
     from keyvault.vault import Vault
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+_passphrase_file = click.option(
+    "--passphrase-file", metavar="FILE", help="File with the passphrase; - reads standard input.  [default: ask]"
+)
+kdf_option = click.option(
+    "--kdf",
+    type=click.Choice(KDFS),
+    default=KDFS[0],
+    show_default=True,
+    help="How the passphrase is made expensive to guess.",
+)
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -60,15 +74,53 @@ duration = parsed("duration", _duration, "30d, 12h, 90m or 45s")
 instant = parsed("time", _instant, "2026-11-20 or 2026-11-20T09:30:00Z")
 """A date and time of ISO 8601, UTC unless it names its zone, as Unix seconds."""
 
-existing_passphrase = click.option(
-    "--passphrase-file", metavar="FILE", help="File with the passphrase; - reads standard input.  [default: ask]"
+
+def existing_secret(command: Function) -> Function:
+    """The options of a command that opens a secret: a vault, or a host's private key; ``unlock`` holds them."""
+
+    @wraps(command)
+    def with_unlock(*args: Any, passphrase_file: str | None, key_file: Path | None, **options: Any) -> Any:
+        return command(*args, unlock=Unlock(passphrase_file, key_file), **options)
+
+    return _passphrase_file(_key_file("Key file in place of a passphrase.")(cast("Function", with_unlock)))
+
+
+def new_secret(*, kdf: bool = True) -> Callable[[Function], Function]:
+    """The options of a command that makes a secret; ``new`` holds them.
+
+    Args:
+        kdf: whether the user chooses how a passphrase is stretched.
+    """
+
+    def decorate(command: Function) -> Function:
+        @wraps(command)
+        def with_new(*args: Any, **options: Any) -> Any:
+            names = ("passphrase_file", "key_file", "no_passphrase")
+            file, key_file, without = (options.pop(name) for name in names)
+            new = NewSecret(file, key_file, without, options.pop("kdf", KDFS[0]))
+            return command(*args, new=new, **options)
+
+        decorated = cast("Function", with_new)
+        if kdf:
+            decorated = kdf_option(decorated)
+        decorated = click.option("--no-passphrase", is_flag=True, help="Store the secret unencrypted.")(decorated)
+        return _passphrase_file(_key_file("Key file in place of a passphrase; made where there is none.")(decorated))
+
+    return decorate
+
+
+pin_option = click.option(
+    "--pin-file",
+    metavar="FILE",
+    help="File with the token's PIN; - reads standard input.  [default: the URI's, or ask]",
 )
 
+one_sensor = click.option("--sensor", required=True, help="Enrolled sensor.")
+one_epoch = click.option("--epoch", type=click.IntRange(min=1), required=True, help="Number of the epoch.")
 
-def new_passphrase(command: Function) -> Function:
-    """The options of a command that makes a secret."""
-    without = click.option("--no-passphrase", is_flag=True, help="Store the secret unencrypted.")
-    return existing_passphrase(without(command))
+
+def _key_file(text: str) -> Callable[[Function], Function]:
+    return file_option("--key-file", help=text)
 
 
 def file_option(*names: str, help: str, **more: Any) -> Callable[[Function], Function]:  # noqa: A002
@@ -76,15 +128,13 @@ def file_option(*names: str, help: str, **more: Any) -> Callable[[Function], Fun
     return click.option(*names, type=click.Path(path_type=Path, dir_okay=False), help=help, **more)
 
 
-def open_vault(base: Path, passphrase_file: str | None) -> Vault:
+def open_vault(base: Path, unlock: Unlock) -> Vault:
     """The vault of a home, unlocked; asks for the passphrase if there is one."""
-    from keyvault import passphrase  # noqa: PLC0415
     from keyvault.vault import Vault  # noqa: PLC0415
 
     vault = Vault.open(base)
     try:
-        needed = vault.protected or passphrase_file is not None
-        vault.unlock(passphrase.existing(passphrase_file, f"vault {vault.path}") if needed else None)
+        vault.unlock(unlock.secret(f"vault {vault.path}", vault.lock))
     except BaseException:
         vault.close()
         raise

@@ -9,8 +9,9 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -92,3 +93,23 @@ class Command(_Refusing):
 
 class Group(_Refusing, click.Group):
     """A program with subcommands."""
+
+
+class LazyGroup(Group):
+    """A program that imports each subcommand when it is asked for, so that quick ones start quickly."""
+
+    def __init__(self, *args: Any, places: Mapping[str, str], **extra: Any) -> None:
+        """As a Group, with the subcommands that are elsewhere: ``module:attribute`` by name."""
+        super().__init__(*args, **extra)
+        self._places = dict(places)
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """The names of all subcommands, in order."""
+        return sorted({*super().list_commands(context), *self._places})
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        """A subcommand, imported now if it was not before."""
+        if name in self._places and name not in self.commands:
+            module, _, attribute = self._places[name].partition(":")
+            self.add_command(getattr(import_module(module), attribute), name)
+        return super().get_command(context, name)

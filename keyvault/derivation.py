@@ -57,11 +57,15 @@ class FrameSecrets:
         return "FrameSecrets(...)"
 
 
-def derive_epoch_key(root: bytes, sensor: str, epoch: int) -> bytes:
-    """The 32-byte key of one epoch of one sensor, from the vault's root secret."""
-    if not 1 <= epoch <= MAX_EPOCH:
-        raise ValueError(f"epoch {epoch} is outside 1 to {MAX_EPOCH}")
-    return _expand(root, b"epoch", sensor.encode("ascii"), epoch.to_bytes(8, "big"))
+def derive_epoch_key(root: bytes, sensor: str, epoch: int, salt: bytes) -> bytes:
+    """The 32-byte key of one epoch of one sensor, from the vault's root secret.
+
+    ``salt`` is 32 random bytes that the vault keeps for the epoch: without it the key is gone, and
+    a vault that was set back does not issue the key of an epoch again.
+    """
+    if not 1 <= epoch <= MAX_EPOCH or len(salt) != KEY_BYTES:
+        raise ValueError(f"epoch {epoch} is outside 1 to {MAX_EPOCH}, or its salt is not {KEY_BYTES} bytes")
+    return _expand(root, b"epoch", sensor.encode("ascii"), epoch.to_bytes(8, "big"), salt)
 
 
 def derive_frame_secrets(epoch_key: bytes, sensor: str, policy: Policy, frame: FrameId) -> FrameSecrets:

@@ -6,6 +6,7 @@ its sealed keys are wrapped, the key with which it signs frames, and the issuer 
 
 from __future__ import annotations
 
+import hmac
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,7 +115,7 @@ def _parse(data: bytes) -> Device:
         signer=signer,
         issuer=Ed25519PublicKey.from_public_bytes(_octets(value["issuer"], "issuer", "x")),
     )
-    if device.to_bytes() != data:
+    if not hmac.compare_digest(device.to_bytes(), data):
         raise InputError("its keys do not belong together")
     return device
 

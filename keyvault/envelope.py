@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from keyvault import jwe, jws
 from keyvault.derivation import commitment
@@ -37,10 +37,24 @@ MAX_SEALED_BYTES = 262_144
 
 @dataclass(frozen=True, slots=True)
 class SealedGrant:
-    """A grant whose signature has been verified; the epoch key is still sealed."""
+    """The grants of a file whose signature has been verified; the epoch keys are still sealed."""
 
-    grant: Grant
     message: jwe.Message
+
+    @property
+    def grants(self) -> tuple[Grant, ...]:
+        """One grant an epoch, in order; they differ in epoch and commitment only."""
+        return self.message.grants
+
+    @property
+    def grant(self) -> Grant:
+        """The grant of the last epoch in the file; a file for a sensor has no other."""
+        return self.message.grants[-1]
+
+    def is_for(self, device: Device) -> bool:
+        """Whether a device is the sensor that the key is sealed for."""
+        recipient = self.grant.for_sensor
+        return recipient is not None and recipient.kid == device.kid
 
     def open_as_sensor(self, device: Device, now: int | None = None) -> OpenGrant:
         """Unseal the epoch key with a sensor's device key.
@@ -50,18 +64,20 @@ class SealedGrant:
             now: Unix time; None takes the clock.
 
         Raises:
-            WrongDeviceError: sealed for another sensor.
+            WrongDeviceError: sealed for another sensor, or for hosts only.
             UnknownIssuerError: signed by an issuer that the device does not trust.
             ExpiredGrantError, NotYetValidError: not valid at ``now``.
             UnsealError, CommitmentError: not what the issuer sealed for this device.
         """
-        if device.kid != self.grant.recipients[0].kid:
+        recipient = self.grant.for_sensor
+        if recipient is None or not self.is_for(device):
             raise self._wrong_device(device)
         _check_issuer(self.grant.issuer, device.issuer)
-        return self._open(self.grant.recipients[0], device.kek, now)
+        (opened,) = self._open(recipient, device.kek, now)
+        return opened
 
-    def open_as_host(self, identity: RSAPrivateKey, now: int | None = None) -> OpenGrant:
-        """Unseal the epoch key with a host's RSA key.
+    def open_as_host(self, identity: jwe.HostIdentity, now: int | None = None) -> tuple[OpenGrant, ...]:
+        """Unseal the epoch keys with a host's RSA key; one for each of :attr:`grants`.
 
         Args:
             identity: the host's private key.
@@ -73,8 +89,9 @@ class SealedGrant:
             ExpiredGrantError, NotYetValidError: not valid at ``now``.
             UnsealError, CommitmentError: not what the issuer sealed for this host.
         """
-        check_strength(identity)
-        kid = thumbprint(identity.public_key())
+        public = identity.public_key()
+        check_strength(public)
+        kid = thumbprint(public)
         for recipient in self.grant.hosts:
             if recipient.kid == kid:
                 return self._open(recipient, identity, now)
@@ -83,20 +100,23 @@ class SealedGrant:
             hint="use one of those hosts' keys, or enrol this host and issue a new epoch for it",
         )
 
-    def _open(self, recipient: Recipient, key: bytes | RSAPrivateKey, now: int | None) -> OpenGrant:
+    def _open(self, recipient: Recipient, key: bytes | jwe.HostIdentity, now: int | None) -> tuple[OpenGrant, ...]:
         self.grant.check_validity(now)
-        epoch_key = jwe.decrypt(self.message, recipient, key)
-        if not hmac.compare_digest(commitment(epoch_key), self.grant.commitment):
-            raise CommitmentError(
-                f"the unsealed key is not the one that the grant of sensor {self.grant.sensor}, "
-                f"epoch {self.grant.epoch}, commits to",
-                hint="the file was not made by an honest vault; issue a new epoch",
-            )
-        return OpenGrant(self.grant, epoch_key)
+        epoch_keys = jwe.decrypt(self.message, recipient, key)
+        opened = []
+        for grant, epoch_key in zip(self.grants, epoch_keys, strict=True):
+            if not hmac.compare_digest(commitment(epoch_key), grant.commitment):
+                raise CommitmentError(
+                    f"the unsealed key is not the one that the grant of sensor {grant.sensor}, "
+                    f"epoch {grant.epoch}, commits to",
+                    hint="the file was not made by an honest vault; issue a new epoch",
+                )
+            opened.append(OpenGrant(grant, epoch_key))
+        return tuple(opened)
 
     def _wrong_device(self, device: Device) -> WrongDeviceError:
         sealed_for = self.grant.sealed_for()
-        if device.sensor == self.grant.sensor:
+        if device.sensor == self.grant.sensor and self.grant.for_sensor is not None:
             return WrongDeviceError(
                 f"this device is named {device.sensor}, but it is not the one enrolled as that sensor "
                 f"when the key was sealed for {sealed_for}",
@@ -108,27 +128,37 @@ class SealedGrant:
         )
 
 
-def seal(grant: Grant, epoch_key: bytes, kek: bytes, hosts: Sequence[RSAPublicKey], issuer: Ed25519PrivateKey) -> bytes:
-    """The sealed key file of a grant.
+def seal(
+    grants: Sequence[Grant],
+    epoch_keys: Sequence[bytes],
+    kek: bytes | None,
+    hosts: Sequence[RSAPublicKey],
+    issuer: Ed25519PrivateKey,
+) -> bytes:
+    """The sealed key file of one or several grants.
 
     Args:
-        grant: the claims; its recipients are the sensor and then ``hosts``, in that order.
-        epoch_key: 32 bytes to which ``grant.commitment`` commits.
-        kek: the sensor's 32-byte key-encryption key.
+        grants: the claims, one grant an epoch; their recipients are the sensor, if ``kek`` is given,
+            and then ``hosts``, in that order.
+        epoch_keys: 32 bytes each, to which the ``commitment`` of each grant commits.
+        kek: the sensor's 32-byte key-encryption key; None seals for hosts only.
         hosts: RSA public keys of 3072 to 8192 bits.
         issuer: the vault's signing key.
 
     Raises:
         WeakKeyError: an RSA key outside those sizes.
+        InputError: the grants cannot be the claims of one file.
         ValueError: keys and claims do not belong together.
     """
     for key in hosts:
         check_strength(key)
-    if [host.kid for host in grant.hosts] != [thumbprint(key) for key in hosts]:
-        raise ValueError("the grant's hosts are not those whose keys are given")
-    if grant.issuer != thumbprint(issuer.public_key()) or grant.commitment != commitment(epoch_key):
+    first = grants[0]
+    if (first.for_sensor is None) != (kek is None) or [h.kid for h in first.hosts] != [thumbprint(k) for k in hosts]:
+        raise ValueError("the grant's recipients are not those whose keys are given")
+    committed = [commitment(epoch_key) for epoch_key in epoch_keys]
+    if first.issuer != thumbprint(issuer.public_key()) or [grant.commitment for grant in grants] != committed:
         raise ValueError("the grant names another issuer or commits to another key")
-    message = jwe.encrypt(grant, epoch_key, [kek, *hosts])
+    message = jwe.encrypt(grants, epoch_keys, [*([] if kek is None else [kek]), *hosts])
     return jws.sign(message.payload, issuer)
 
 
@@ -145,10 +175,12 @@ def verify(data: bytes, issuer: Ed25519PublicKey) -> SealedGrant:
         GrantContentError: signed, but the content contradicts itself.
     """
     if len(data) > MAX_SEALED_BYTES:
-        raise GrantFormatError(f"{len(data)} bytes are too many for a sealed key, at most {MAX_SEALED_BYTES}")
+        raise GrantFormatError(
+            f"{len(data)} bytes are too many for a sealed key, at most {MAX_SEALED_BYTES}", hint=jws.SEALED_KEY.source
+        )
     message = jwe.parse(jws.verify(data, issuer))
-    _check_issuer(message.grant.issuer, issuer)
-    return SealedGrant(message.grant, message)
+    _check_issuer(message.grants[0].issuer, issuer)
+    return SealedGrant(message)
 
 
 def read_sealed(path: Path, issuer: Ed25519PublicKey) -> SealedGrant:

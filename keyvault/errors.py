@@ -71,6 +71,18 @@ class PassphraseError(PrivcamError):
     exit_code = 10
 
 
+class ProblemsFoundError(PrivcamError):
+    """``keyvault doctor`` has found something wrong, or with --strict something that is about to be."""
+
+    exit_code = 15
+
+
+class TokenError(PrivcamError):
+    """A PKCS#11 token, its module or the key in it cannot be used."""
+
+    exit_code = 16
+
+
 class GrantFormatError(InputError):
     """A file is not a sealed key: wrong size, encoding, structure, members or version."""
 
@@ -81,6 +93,42 @@ class DeviceFileError(InputError):
 
 class HostKeyError(InputError):
     """A host key file is not an RSA key in PEM, or holds the other half of the pair."""
+
+
+class TokenUriError(InputError):
+    """A PKCS#11 URI is malformed, or names no module."""
+
+
+class TokenModuleError(TokenError):
+    """A PKCS#11 module cannot be loaded, or what loads it is not installed."""
+
+
+class TokenMissingError(TokenError):
+    """The module sees no token of that name, or the token was taken away."""
+
+
+class TokenAmbiguousError(TokenError):
+    """Several tokens, or several keys of a token, are what was named."""
+
+
+class TokenKeyMissingError(TokenError):
+    """The token has no RSA private key of that name."""
+
+
+class TokenKeyExposedError(TokenError):
+    """A private key in a token can be read out of it."""
+
+
+class TokenPinError(PassphraseError):
+    """The PIN of a token is wrong."""
+
+
+class TokenPinLockedError(TokenPinError):
+    """The PIN of a token is locked, after too many wrong ones."""
+
+
+class KeyFileError(InputError):
+    """A key file does not hold 32 bytes in base64."""
 
 
 class WeakKeyError(HostKeyError):
@@ -127,8 +175,76 @@ class NotYetValidError(ValidityError):
     """The grant's first second is still to come."""
 
 
+class RollbackError(ValidityError):
+    """A file of the vault is older than what has been used here."""
+
+
+class EpochRollbackError(RollbackError):
+    """A sealed key is of an older epoch than the newest that this sensor has used."""
+
+
+class MinEpochRollbackError(RollbackError):
+    """A sealed key says that older epochs may be used than a newer file has said."""
+
+
+class SerialRollbackError(RollbackError):
+    """A sealed key is older than another one of the same epochs that was used here."""
+
+
+class EpochKeyChangedError(RollbackError):
+    """An epoch has another key than the one under which this sensor has made frames."""
+
+
+class RetiredEpochError(RollbackError):
+    """The vault has said that epochs so old are no longer to be used."""
+
+
+class StatusRollbackError(RollbackError):
+    """A status list is older than one that was used here."""
+
+
+class MarkError(InputError):
+    """A high-water mark is damaged, or is that of another sensor."""
+
+
+class StatusListError(InputError):
+    """A file is not a status list: wrong size, encoding, structure, members or version."""
+
+
+class StatusSignatureError(AuthenticationError):
+    """The issuer's signature over a status list does not verify."""
+
+
+class StatusContentError(AuthenticationError):
+    """A correctly signed status list contradicts itself."""
+
+
+class StatusMissingError(ValidityError):
+    """A sealed key is to be opened with a status list at hand only, and there is none."""
+
+
+class StatusExpiredError(ValidityError):
+    """The status list is older than a sealed key allows."""
+
+
+class StatusClockError(ValidityError):
+    """The status list was issued later than this machine's clock says it is."""
+
+
+class DisabledKeyError(ValidityError):
+    """The vault has disabled the epoch, or destroyed its key."""
+
+
+class RevokedError(NotARecipientError):
+    """The vault has revoked this sensor or host."""
+
+
 class VaultExistsError(VaultError):
     """There is a vault at this place already."""
+
+
+class VaultBusyError(VaultError):
+    """Other processes use the vault, and did not let go of it in time."""
 
 
 class VaultMissingError(VaultError):
@@ -145,3 +261,43 @@ class UnknownNameError(VaultError):
 
 class NameTakenError(VaultError):
     """The name, or the key behind it, is enrolled already."""
+
+
+class VaultSchemaError(VaultError):
+    """The vault's file was made by another version of this program, and this one cannot use it."""
+
+
+class StateError(VaultError):
+    """The state of an epoch, sensor or host does not allow what was asked for."""
+
+
+class FleetError(VaultError):
+    """A command for many sensors was refused for some of them."""
+
+
+class BackupFormatError(InputError):
+    """A file is not a backup of a vault, or one of another version."""
+
+
+class BackupDamagedError(AuthenticationError):
+    """A backup was changed or cut short since it was made."""
+
+
+class AuditError(AuthenticationError):
+    """The audit log is not the one that the vault made."""
+
+
+class AuditRecordError(AuditError):
+    """A record of the audit log is missing, changed, out of order, or not the vault's."""
+
+
+class AuditHeadError(AuditError):
+    """The head of an audit log is missing, or was not signed by the vault."""
+
+
+class AuditRollbackError(AuditError):
+    """The audit log does not hold what it held when a head of it was kept elsewhere."""
+
+
+class AuditHeadFormatError(InputError):
+    """A file does not hold the head of an audit log."""

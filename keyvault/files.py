@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import re
 import secrets
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 from keyvault.errors import InputError, OutputError
@@ -13,6 +17,8 @@ from keyvault.errors import InputError, OutputError
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
 PUBLIC_FILE = 0o644
+_AT_A_TIME = 4
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{12}\.part")
 
 
 def write_whole(path: Path, data: bytes | memoryview, *, mode: int = PUBLIC_FILE, replace: bool = True) -> None:
@@ -20,37 +26,103 @@ def write_whole(path: Path, data: bytes | memoryview, *, mode: int = PUBLIC_FILE
 
     The bytes go to a temporary file in the same folder, created with ``mode`` from the start
     and synced, which then takes the name; the folder is synced last.  With ``replace=False``
-    an existing file is never overwritten, not even one that appears meanwhile.
+    an existing file is never overwritten, not even one that appears meanwhile.  What a process that
+    was killed has left in the folder is removed by the next one that writes into it.
 
     Raises:
         OutputError: PATH exists and ``replace`` is false, is a device or pipe, or cannot be written.
     """
-    temporary = path.parent / f".{path.name}.{secrets.token_hex(6)}.part"
-    try:
-        if replace and path.exists() and not path.is_file():
-            raise OutputError(f"{path} is not a file that can be replaced", hint="choose another name")
-        _write_new(temporary, data, mode)
-        if replace:
-            temporary.replace(path)
-        else:
-            os.link(temporary, path)
+    with _explained(path):
+        _place(path, data, mode, replace)
         sync_folder(path.parent)
-    except FileExistsError as error:
-        raise OutputError(f"{path} exists", hint="choose another name or remove it first") from error
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror}", hint="check the folder and free space") from error
+
+
+def write_many(folder: Path, contents: Mapping[str, bytes], *, replace: bool = True) -> None:
+    """Write files of a folder, each whole or not at all as :func:`write_whole`, and sync the folder once.
+
+    Some are written at a time, since most of the time goes to waiting for the disk.  With
+    ``replace=False`` a file that holds these very bytes already is left as it is.
+
+    Raises:
+        OutputError: as :func:`write_whole`; the other files are written or not.
+    """
+
+    def write(name: str) -> None:
+        path, data = folder / name, contents[name]
+        if not replace and path.is_file() and path.read_bytes() == data:
+            return
+        with _explained(path):
+            _place(path, data, PUBLIC_FILE, replace)
+
+    try:
+        with ThreadPoolExecutor(_AT_A_TIME) as pool:
+            for _ in pool.map(write, contents):
+                pass  # raises what went wrong first
+    finally:
+        with _explained(folder):
+            sync_folder(folder)
+
+
+def _place(path: Path, data: bytes | memoryview, mode: int, replace: bool) -> None:
+    if replace and path.exists() and not path.is_file():
+        raise OutputError(f"{path} is not a file that can be replaced", hint="choose another name")
+    remove_leftovers(path.parent.absolute())
+    temporary, descriptor = _new_temporary(path, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, mode)
+            file.write(data)
+            file.flush()
+            os.fsync(descriptor)
+            if replace:
+                temporary.replace(path)
+            else:
+                os.link(temporary, path)
     finally:
         with suppress(OSError):  # what went wrong above says more
             temporary.unlink()
 
 
-def _write_new(path: Path, data: bytes | memoryview, mode: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, mode)
-        file.write(data)
-        file.flush()
-        os.fsync(descriptor)
+def _new_temporary(path: Path, mode: int) -> tuple[Path, int]:
+    """A new file beside PATH and its descriptor, whose lock says that its writer lives."""
+    while True:
+        temporary = path.parent / f".{path.name}.{secrets.token_hex(6)}.part"
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return temporary, descriptor
+        os.close(descriptor)  # it was taken for a leftover before it was locked
+
+
+@lru_cache(maxsize=256)
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of writers that were killed, once a process for each absolute folder."""
+    with suppress(OSError):  # writing into a folder that cannot be read may still be possible
+        for path in folder.iterdir():
+            if _TEMPORARY.fullmatch(path.name):
+                _remove_unless_locked(path)
+
+
+def _remove_unless_locked(path: Path) -> None:
+    with suppress(OSError):  # locked, gone meanwhile, or another user's
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn what the system refuses into OutputError."""
+    try:
+        yield
+    except FileExistsError as error:
+        raise OutputError(f"{path} exists", hint="choose another name or remove it first") from error
+    except OSError as error:
+        raise OutputError(f"cannot write {path}: {error.strerror}", hint="check the folder and free space") from error
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,4 +1,7 @@
-"""A grant: what one epoch's key is for, until when, and for whom it is sealed."""
+"""A grant: what one epoch's key is for, until when, and for whom it is sealed.
+
+What a sealed key file says of one or several epochs together is in :mod:`keyvault.claims`.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,9 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from keyvault import canonical
 from keyvault.derivation import (
     KEY_BYTES,
     KEY_ID_DIGITS,
@@ -24,6 +25,8 @@ from keyvault.identity import check_name, is_thumbprint, thumbprint
 from keyvault.policy import Policy
 
 MAX_HOSTS = 64
+MAX_SERIAL = 2**53 - 1
+MAX_STATUS_AGE = 10 * 366 * 86_400  # seconds
 MAX_TIME = 253_402_300_799  # the last second of the year 9999
 
 
@@ -65,8 +68,11 @@ class Grant:
         not_before, not_after: first and last second of validity, Unix time.
         issuer: RFC 7638 thumbprint of the vault's Ed25519 key.
         sensor_key: raw Ed25519 public key (32 bytes) with which the sensor signs frames.
-        recipients: the sensor first, then 1 to 64 hosts.
+        recipients: the sensor first, if it is one, then up to 64 hosts; at least one in all.
         commitment: 32 bytes that fix the epoch key (:func:`keyvault.derivation.commitment`).
+        serial: number of the sealed key among those that the vault has sealed for this sensor, from 1.
+        min_epoch: epochs below it are no longer to be used; at most ``epoch``.
+        status_max_age: seconds after which a status list is too old to open the key; None needs none.
 
     Raises InputError when constructed with claims that contradict each other.
     """
@@ -80,6 +86,9 @@ class Grant:
     sensor_key: bytes
     recipients: tuple[Recipient, ...]
     commitment: bytes
+    serial: int = 1
+    min_epoch: int = 1
+    status_max_age: int | None = None
 
     def __post_init__(self) -> None:
         _check_claims(self)
@@ -93,7 +102,13 @@ class Grant:
     @property
     def hosts(self) -> tuple[Recipient, ...]:
         """The recipients that are hosts."""
-        return self.recipients[1:]
+        return tuple(recipient for recipient in self.recipients if recipient.kind is Kind.HOST)
+
+    @property
+    def for_sensor(self) -> Recipient | None:
+        """The sensor as recipient, or None if the key is sealed for hosts only."""
+        first = self.recipients[0]
+        return first if first.kind is Kind.SENSOR else None
 
     def verifier(self) -> Ed25519PublicKey:
         """The key that verifies this sensor's frames."""
@@ -102,7 +117,9 @@ class Grant:
     def sealed_for(self) -> str:
         """The recipients in words, for messages."""
         hosts = [host.name for host in self.hosts]
-        return f"sensor {self.sensor} and host{'s' if len(hosts) > 1 else ''} {', '.join(hosts)}"
+        sensor = [f"sensor {self.sensor}"] if self.for_sensor else []
+        names = [f"host{'s' if len(hosts) > 1 else ''} {', '.join(hosts)}"] if hosts else []
+        return " and ".join(sensor + names)
 
     def check_validity(self, now: int | None = None) -> None:
         """Raise ExpiredGrantError or NotYetValidError unless valid at ``now`` (Unix s; None: the clock)."""
@@ -118,36 +135,6 @@ class Grant:
                 f"{name} expired at {utc(self.not_after)}; it is {utc(moment)}",
                 hint=f"ask the vault for a new epoch: keyvault rotate --sensor {self.sensor}",
             )
-
-    def to_json(self) -> dict[str, Any]:
-        """The claims as members of a canonical JSON object (docs/spec/sealed_key.md, section 5)."""
-        return {
-            "commitment": canonical.b64url(self.commitment),
-            "epoch": self.epoch,
-            "issuer": self.issuer,
-            "not_after": self.not_after,
-            "not_before": self.not_before,
-            "policy": self.policy.to_json(),
-            "recipients": [{"kid": r.kid, "kind": str(r.kind), "name": r.name} for r in self.recipients],
-            "sensor": self.sensor,
-            "sensor_key": canonical.b64url(self.sensor_key),
-        }
-
-    @classmethod
-    def from_json(cls, value: Any) -> Grant:
-        """The inverse of to_json; InputError or PolicyError for anything else."""
-        claims = _members(value, cls.__slots__, "the grant")
-        return cls(
-            sensor=claims["sensor"],
-            epoch=claims["epoch"],
-            policy=Policy.from_json(claims["policy"]),
-            not_before=claims["not_before"],
-            not_after=claims["not_after"],
-            issuer=claims["issuer"],
-            sensor_key=_octets(claims["sensor_key"], "sensor_key"),
-            recipients=_recipients(claims["recipients"]),
-            commitment=_octets(claims["commitment"], "commitment"),
-        )
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -172,12 +159,17 @@ def utc(moment: int) -> str:
 
 def _check_claims(grant: Grant) -> None:
     check_name(grant.sensor, "sensor")
-    if type(grant.epoch) is not int or not 1 <= grant.epoch <= MAX_EPOCH:
-        raise InputError(f"epoch {grant.epoch!r} is outside 1 to {MAX_EPOCH}")
+    _check_number("epoch", grant.epoch, 1, MAX_EPOCH)
+    _check_number("serial", grant.serial, 1, MAX_SERIAL)
+    _check_number("min_epoch", grant.min_epoch, 1, grant.epoch)
+    if grant.status_max_age is not None:
+        _check_number("status_max_age", grant.status_max_age, 1, MAX_STATUS_AGE)
     for name in ("not_before", "not_after"):
         moment = getattr(grant, name)
         if type(moment) is not int or not 0 <= moment <= MAX_TIME:
-            raise InputError(f"{name} {moment!r} is not a Unix time of the years 1970 to 9999")
+            raise InputError(
+                f"{name} {moment!r} is not a Unix time of the years 1970 to 9999", hint="give another validity"
+            )
     if grant.not_after < grant.not_before:
         raise InputError(f"the grant ends ({utc(grant.not_after)}) before it begins ({utc(grant.not_before)})")
     if not is_thumbprint(grant.issuer):
@@ -186,36 +178,22 @@ def _check_claims(grant: Grant) -> None:
         raise InputError(f"sensor_key and commitment have {KEY_BYTES} bytes each")
 
 
+def _check_number(name: str, value: object, low: int, high: int) -> None:
+    if type(value) is not int or not low <= value <= high:
+        raise InputError(f"{name} {value!r:.40} is outside {low} to {high}")
+
+
 def _check_recipients(grant: Grant) -> None:
-    sensors = [r for r in grant.recipients if r.kind is Kind.SENSOR]
-    if len(sensors) != 1 or grant.recipients[0] is not sensors[0] or sensors[0].name != grant.sensor:
-        raise InputError(f"the first recipient, and no other, must be sensor {grant.sensor}")
-    if sensors[0].kid != thumbprint(grant.verifier()):
+    if not grant.recipients:
+        raise InputError("a grant has no recipients")
+    for number, recipient in enumerate(grant.recipients):
+        if recipient.kind is Kind.SENSOR and (number or recipient.name != grant.sensor):
+            raise InputError(f"only the first recipient may be a sensor, and it is sensor {grant.sensor}")
+    sensor = grant.for_sensor
+    if sensor is not None and sensor.kid != thumbprint(grant.verifier()):
         raise InputError(f"the key id of sensor {grant.sensor} is not the thumbprint of its signing key")
-    if not 1 <= len(grant.hosts) <= MAX_HOSTS:
-        raise InputError(f"a grant is for 1 to {MAX_HOSTS} hosts, not {len(grant.hosts)}")
+    if len(grant.hosts) > MAX_HOSTS:
+        raise InputError(f"a grant is for at most {MAX_HOSTS} hosts, not {len(grant.hosts)}")
     for what, values in (("name", {h.name for h in grant.hosts}), ("key", {h.kid for h in grant.hosts})):
         if len(values) != len(grant.hosts):
             raise InputError(f"two hosts of a grant have the same {what}")
-
-
-def _recipients(value: Any) -> tuple[Recipient, ...]:
-    if not isinstance(value, list):
-        raise InputError("recipients is not a list")
-    entries = [_members(item, Recipient.__slots__, "a recipient") for item in value]
-    try:
-        return tuple(Recipient(Kind(entry["kind"]), entry["name"], entry["kid"]) for entry in entries)
-    except ValueError as error:
-        raise InputError(f"a recipient is neither sensor nor host: {error}") from error
-
-
-def _members(value: Any, names: tuple[str, ...], what: str) -> dict[str, Any]:
-    if not isinstance(value, dict) or set(value) != set(names):
-        raise InputError(f"{what} has missing or unknown members")
-    return value
-
-
-def _octets(value: Any, what: str) -> bytes:
-    if not isinstance(value, str):
-        raise InputError(f"{what} is not a string")
-    return canonical.unb64url(value, what)

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 from keyvault.errors import HostKeyError, PassphraseError, WeakKeyError
 from keyvault.files import read_bounded
-from keyvault.pkcs8 import encrypt
+from keyvault.pkcs8 import check_costs, encrypt, is_encrypted
 from keyvault.secret_files import read_secret, write_secret
 
 MIN_RSA_BITS, MAX_RSA_BITS = 3072, 8192
@@ -47,11 +47,15 @@ def save_host_key(key: RSAPrivateKey, path: Path, passphrase: bytes | None) -> N
     Raises:
         OutputError: PATH exists or cannot be written.
     """
+    write_secret(path, private_pem(key, passphrase))
+
+
+def private_pem(key: RSAPrivateKey, passphrase: bytes | None) -> bytes:
+    """A private key as PKCS #8 PEM, encrypted unless ``passphrase`` is None."""
     pkcs8, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     if passphrase is None:
-        write_secret(path, key.private_bytes(serialization.Encoding.PEM, pkcs8, plain))
-    else:
-        write_secret(path, encrypt(key.private_bytes(serialization.Encoding.DER, pkcs8, plain), passphrase))
+        return key.private_bytes(serialization.Encoding.PEM, pkcs8, plain)
+    return encrypt(key.private_bytes(serialization.Encoding.DER, pkcs8, plain), passphrase)
 
 
 def load_host_key(path: Path, passphrase: bytes | None = None) -> RSAPrivateKey:
@@ -66,6 +70,8 @@ def load_host_key(path: Path, passphrase: bytes | None = None) -> RSAPrivateKey:
     data = read_secret(path, MAX_PEM, "host key")
     if b"-----BEGIN PUBLIC KEY-----" in data:
         raise HostKeyError(f"{path} holds a public key", hint="give the private key that was made with it")
+    if is_encrypted(data):
+        check_costs(data)
     try:
         key = serialization.load_pem_private_key(data, passphrase)
     except TypeError as error:
@@ -82,7 +88,7 @@ def load_host_key(path: Path, passphrase: bytes | None = None) -> RSAPrivateKey:
 
 def needs_passphrase(path: Path) -> bool:
     """Whether a private key file is encrypted; raises as :func:`load_host_key` if it cannot be read."""
-    return b"-----BEGIN ENCRYPTED PRIVATE KEY-----" in read_secret(path, MAX_PEM, "host key")
+    return is_encrypted(read_secret(path, MAX_PEM, "host key"))
 
 
 def public_pem(key: RSAPublicKey | Ed25519PublicKey) -> bytes:

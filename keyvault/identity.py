@@ -25,7 +25,7 @@ def check_name(name: Any, what: str) -> str:
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise InputError(
-            f"{name!r} cannot be the name of a {what}",
+            f"{name!r:.80} cannot be the name of a {what}",
             hint=f"use 1 to {MAX_NAME} letters, digits, dots, dashes or underscores, the first a letter or digit",
         )
     return name

@@ -34,7 +34,7 @@ def vault_file(base: Path | None = None) -> Path:
 
 def device_file(sensor: str, base: Path | None = None) -> Path:
     """The device file of a sensor: the simulated secure element; InputError for an impossible name."""
-    return (base or home()) / "devices" / f"{check_name(sensor, 'sensor')}.json"
+    return devices_folder(base) / f"{check_name(sensor, 'sensor')}.json"
 
 
 def host_key_file(base: Path | None = None) -> Path:
@@ -50,3 +50,18 @@ def public_half(private: Path) -> Path:
 def issuer_file(base: Path | None = None) -> Path:
     """The public key of the vault that this user trusts to issue sealed keys."""
     return (base or home()) / "issuer.pub"
+
+
+def status_file(base: Path | None = None) -> Path:
+    """The newest status list of that vault that this user has."""
+    return (base or home()) / "status.jws"
+
+
+def marks_folder(base: Path | None = None) -> Path:
+    """The high-water marks that this user's host keeps of the sealed keys it has opened."""
+    return (base or home()) / "marks"
+
+
+def devices_folder(base: Path | None = None) -> Path:
+    """The folder of the sensors' device files; their high-water marks are beside them."""
+    return (base or home()) / "devices"

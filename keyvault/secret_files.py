@@ -8,7 +8,7 @@ from pathlib import Path
 from keyvault.errors import ExposedFileError, OutputError
 from keyvault.files import PRIVATE_FILE, PRIVATE_FOLDER, read_bounded, write_whole
 
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def make_private_folders(path: Path) -> None:
@@ -50,8 +50,18 @@ def read_secret(path: Path, limit: int, what: str) -> bytes:
 def check_private(path: Path, what: str) -> None:
     """Raise ExposedFileError unless only the owner of an existing file can read it."""
     mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & _OTHERS:
+    if mode & OTHERS:
         raise ExposedFileError(
             f"{what} {path} is open to other users (mode {mode:04o})",
             hint=f"chmod 600 {path}, and make new keys if others may have read it",
+        )
+
+
+def check_private_folder(folder: Path, what: str) -> None:
+    """Raise ExposedFileError unless only the owner of an existing folder can list or change it."""
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if mode & OTHERS:
+        raise ExposedFileError(
+            f"the folder of the {what}, {folder}, is open to other users (mode {mode:04o})",
+            hint=f"chmod 700 {folder}; if others could write to it, restore a backup",
         )

@@ -1,42 +1,48 @@
-"""The vault: the root secret, who is enrolled, and every sealed key that was ever issued.
+"""The vault: the root secret, who is enrolled, and every epoch and sealed key that was ever made.
 
-A vault is one SQLite file.  Root secret, issuer key, sensors' key-encryption keys and hosts'
-public keys are records encrypted and authenticated under the vault's key: without the passphrase
-a stolen file gives away no key, and an altered one admits no host.
+A vault is one SQLite file.  Root secret, issuer key, sensors' key-encryption keys, hosts' public keys
+and the epochs' salts and terms are records encrypted and authenticated under the vault's key: without
+the passphrase a stolen file gives away no key, and an altered one admits no host.
 """
 
 from __future__ import annotations
 
-import secrets
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from keyvault import envelope, places, registry
-from keyvault.derivation import KEY_BYTES
-from keyvault.device import Device
-from keyvault.errors import (
-    OutputError,
-    PassphraseError,
-    UnknownNameError,
-    VaultDamagedError,
-    VaultExistsError,
+from keyvault import (
+    deliveries,
+    enrolment,
+    envelope,
+    epochs,
+    home_claims,
+    places,
+    registry,
+    sealing,
+    status_source,
+    vault_records,
+    withdrawal,
 )
-from keyvault.files import write_whole
+from keyvault.change import Change
+from keyvault.deliveries import SealedFile
+from keyvault.device import Device
+from keyvault.epochs import Epoch
+from keyvault.errors import PassphraseError, UnknownNameError, VaultDamagedError
+from keyvault.files import remove_leftovers
 from keyvault.grant import Kind
-from keyvault.hosts import check_strength, public_pem
-from keyvault.identity import check_name, thumbprint
-from keyvault.issuing import HostKey, Issued, IssuerSecrets, SensorKeys, Terms, issue_epoch
+from keyvault.identity import thumbprint
+from keyvault.issuing import HostKey, Issued, Terms
 from keyvault.registry import Enrolled
 from keyvault.secret_files import write_secret
-from keyvault.vault_key import Argon2, Lock, VaultKey
-from keyvault.vault_store import connect, explained, new_database, transaction
-
-_ROOT, _ISSUER = "root", "issuer"
+from keyvault.vault_key import Lock, Secret, VaultKey
+from keyvault.vault_store import connect, explained, transaction, truncate_log
 
 
 class Vault:
@@ -49,43 +55,35 @@ class Vault:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self._connection = connection
-        self._key: VaultKey | None = None
+        self._key: tuple[Lock, VaultKey] | None = None
+        self._hosts = registry.HostKeys()
 
     @classmethod
-    def create(cls, base: Path, passphrase: bytes | None) -> Vault:
+    def create(cls, base: Path, secret: Secret) -> Vault:
         """Make a vault under a home, write the home's ``issuer.pub``, and open the vault unlocked.
 
         Args:
             base: the home (:func:`keyvault.places.home`).
-            passphrase: None stores the secrets so that whoever reads the file has them.
+            secret: what will open it (:class:`keyvault.vault_key.Lock`); None: whoever reads the file has the keys.
 
         Raises:
             VaultExistsError: there is one.
+            ExposedFileError: its folder is there and open to others.
             OutputError: ``issuer.pub`` of another vault is there, or nothing can be written.
         """
-        cls.refuse_second(base)
-        path = places.vault_file(base)
-        write_secret(path, _new_vault(passphrase))
+        home_claims.refuse_second(base)
+        home_claims.refuse_issuer_of_another(base)
+        write_secret(places.vault_file(base), vault_records.new_vault(secret))
         vault = cls.open(base)
-        vault.unlock(passphrase)
+        vault.unlock(secret)
         vault.restore_issuer_file(base)
         return vault
-
-    @staticmethod
-    def refuse_second(base: Path) -> None:
-        """Raise VaultExistsError or OutputError if a home has, or trusts, a vault already."""
-        path, issuer_file = places.vault_file(base), places.issuer_file(base)
-        if path.exists():
-            raise VaultExistsError(f"there is a vault at {path} already", hint="use it, or give another --home")
-        if issuer_file.exists():
-            raise OutputError(
-                f"{issuer_file} exists: this home trusts another vault", hint="give another --home, or move it away"
-            )
 
     @classmethod
     def open(cls, base: Path) -> Vault:
         """Open the vault of a home, locked; raises as :func:`keyvault.vault_store.connect` does."""
         path = places.vault_file(base)
+        remove_leftovers(path.parent.absolute())
         return cls(path, connect(path))
 
     def __enter__(self) -> Vault:
@@ -100,39 +98,87 @@ class Vault:
         self._connection.close()
 
     @property
-    def protected(self) -> bool:
-        """Whether a passphrase is needed to unlock it."""
-        return self._lock().argon2 is not None
+    def lock(self) -> Lock:
+        """What unlocks it."""
+        with explained(self.path):
+            return vault_records.read_lock(self._connection)
 
     @property
     def issuer(self) -> Ed25519PublicKey:
         """The public key that verifies this vault's sealed keys."""
-        (raw,) = self._own_row("issuer")
-        if not isinstance(raw, bytes) or len(raw) != KEY_BYTES:
-            raise VaultDamagedError(f"{self.path} has no issuer's key", hint="restore a backup")
-        return Ed25519PublicKey.from_public_bytes(raw)
+        with explained(self.path):
+            return Ed25519PublicKey.from_public_bytes(vault_records.read_issuer(self._connection))
 
-    def unlock(self, passphrase: bytes | None) -> None:
-        """Make the secrets usable; PassphraseError if the passphrase is missing, wrong or not wanted."""
-        key = self._lock().open(passphrase)
-        try:
-            signer = self._signer(key)
-        except VaultDamagedError as error:
-            if passphrase is None:
-                raise
-            raise PassphraseError(f"wrong passphrase for vault {self.path}", hint="give the right one") from error
+    def unlock(self, secret: Secret) -> None:
+        """Make the secrets usable; PassphraseError if passphrase or key file are missing, wrong or not wanted."""
+        with explained(self.path):
+            lock = vault_records.read_lock(self._connection)
+            key = lock.open(secret)
+            try:
+                signer = vault_records.issuer_secrets(self._connection, key).signer
+            except VaultDamagedError as error:
+                if secret is None:
+                    raise
+                raise PassphraseError(f"wrong {lock.opener} for vault {self.path}", hint="give its own") from error
         if thumbprint(signer.public_key()) != thumbprint(self.issuer):
             raise VaultDamagedError(
                 f"the issuer's key in {self.path} was changed from outside", hint="restore a backup"
             )
-        self._key = key
+        self._key = lock, key
+
+    @contextmanager
+    def change(self) -> Iterator[Change]:
+        """A change of the vault: all that happens inside is kept, durably, or nothing is.
+
+        Keys whose time of destruction has come are destroyed first.
+
+        Raises:
+            PassphraseError: the vault is locked, or its passphrase was changed since it was unlocked.
+            VaultBusyError: another process holds the vault for too long; VaultError: it cannot be written.
+        """
+        lock, key = self._unlocked()
+        with transaction(self._connection, self.path) as database:
+            self._check_lock(database, lock)
+            secrets = vault_records.issuer_secrets(database, key)
+            change = Change(database, key, secrets, self._hosts, int(time.time()))
+            change.destroyed.extend(withdrawal.destroy_due(change))
+            yield change
+        if change.destroyed:
+            truncate_log(self._connection, self.path)
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """The database as of one moment, for reading; VaultError or VaultDamagedError."""
+        with explained(self.path):
+            self._connection.execute("BEGIN")
+            try:
+                yield self._connection
+            finally:
+                self._connection.execute("ROLLBACK")
+
+    def destroy_due(self) -> list[Epoch]:
+        """Destroy the keys whose time has come, and what the log still holds of them; which they were.
+
+        Raises:
+            VaultBusyError: they are destroyed, but another process keeps the log from being emptied.
+        """
+        with self.change() as change:
+            pass
+        truncate_log(self._connection, self.path)
+        return change.destroyed
+
+    def change_passphrase(self, secret: Secret) -> None:
+        """Encrypt every record under a new passphrase or key file, or None, in one transaction."""
+        lock, key = Lock.create(secret)
+        with self.change() as change:
+            vault_records.relock(change.database, change.key, lock, key)
+            change.note("passwd", "vault", protected=secret is not None)
+        self._key = lock, key
+        truncate_log(self._connection, self.path)
 
     def restore_issuer_file(self, base: Path) -> Path:
         """Write the home's ``issuer.pub``, of which hosts need a copy, if it is not there."""
-        path = places.issuer_file(base)
-        if not path.exists():
-            write_whole(path, public_pem(self.issuer), replace=False)
-        return path
+        return home_claims.write_issuer(base, self.issuer)
 
     def sensors(self) -> list[Enrolled]:
         """The enrolled sensors, by name."""
@@ -144,139 +190,111 @@ class Vault:
         with explained(self.path):
             return registry.list_enrolled(self._connection, Kind.HOST)
 
+    def active_sensors(self) -> list[str]:
+        """The names of the sensors that are not revoked, in order."""
+        with explained(self.path):
+            return registry.names(self._connection, Kind.SENSOR, registry.ACTIVE)
+
+    def own_name(self, sensor: str) -> str:
+        """The name of a sensor as it was enrolled; UnknownNameError."""
+        with explained(self.path):
+            return registry.own_name(self._connection, Kind.SENSOR, sensor)
+
+    def epochs(self, sensor: str | None = None) -> list[Epoch]:
+        """The epochs of a sensor, or of all; UnknownNameError."""
+        with explained(self.path):
+            return epochs.listed(self._connection, None if sensor is None else self.own_name(sensor))
+
+    def files(self, sensor: str) -> list[dict[str, Any]]:
+        """What is known of the sealed keys of a sensor, by serial; UnknownNameError."""
+        with explained(self.path):
+            return deliveries.listed(self._connection, self.own_name(sensor))
+
+    def sensors_of(self, host: str) -> list[str]:
+        """The sensors of which a host was given a key that the vault has not erased; UnknownNameError."""
+        with explained(self.path):
+            own = registry.own_name(self._connection, Kind.HOST, host)
+            return deliveries.sensors_of_host(self._connection, own)
+
     def enroll_sensor(self, name: str, device_file: Path) -> Device:
-        """Enrol a sensor and write its device file.
-
-        The file is written first.  If an enrolment was interrupted after that, the next one takes
-        up the device that it finds there.
-
-        Raises:
-            NameTakenError: the vault knows a sensor of that name.
-            OutputError: the file belongs to another device, or cannot be written.
-        """
-        check_name(name, "sensor")
-        key = self._unlocked()
-        with transaction(self._connection, self.path) as database:
-            registry.refuse_taken(database, Kind.SENSOR, name)
-            device = self._device(name, device_file)
-            registry.add_sensor(database, key, SensorKeys(name, device.kek, device.signer.public_key()))
-        return device
+        """Enrol a sensor and write its device file; raises as :func:`keyvault.enrolment.sensor`."""
+        with self.change() as change:
+            return enrolment.sensor(change, name, device_file)
 
     def enroll_host(self, name: str, public: RSAPublicKey) -> HostKey:
-        """Enrol a host by its RSA public key.
-
-        Raises:
-            NameTakenError: the name, or the same key under another name, is enrolled.
-            WeakKeyError: not 3072 to 8192 bits.
-        """
-        check_name(name, "host")
-        check_strength(public)
-        host = HostKey(name, public)
-        key = self._unlocked()
-        with transaction(self._connection, self.path) as database:
-            registry.add_host(database, key, host)
-        return host
+        """Enrol a host by its RSA public key; raises as :func:`keyvault.enrolment.host`."""
+        with self.change() as change:
+            return enrolment.host(change, name, public)
 
     def issue(self, sensor: str, terms: Terms) -> Issued:
-        """Seal the next epoch of a sensor.
+        """Make the next epoch of a sensor under new terms, and seal it; raises as :func:`keyvault.sealing.issue`.
 
         The sealed key is durably in the vault before it is returned: an epoch that was handed out
         is never lost and never handed out again, whatever happens to the file it is written to.
+        """
+        with self.change() as change:
+            return sealing.issue(change, sensor, terms)
+
+    def file(self, sensor: str, epoch: int | None = None, serial: int | None = None) -> SealedFile:
+        """The newest sealed key of an epoch, the primary one unless another is named, or the one with a serial.
 
         Raises:
-            UnknownNameError: the sensor or a host is not enrolled.
-            InputError: the terms contradict themselves (no host, a host twice, an end before the beginning).
+            UnknownNameError: no such sensor, epoch or file.
+            StateError: an epoch in it is disabled, destroyed or to be destroyed.
         """
-        key = self._unlocked()
-        with transaction(self._connection, self.path) as database:
-            own = IssuerSecrets(self._secret(_ROOT, key), self._signer(key))
-            keys = registry.get_sensor(database, key, sensor)
-            hosts = [registry.get_host(database, key, host) for host in terms.hosts]
-            issued = issue_epoch(own, keys, hosts, self._next_epoch(keys.name), terms)
-            grant = issued.grant
-            database.execute(
-                "INSERT INTO grants (sensor, epoch, key_id, issued, sealed) VALUES (?, ?, ?, ?, ?)",
-                (grant.sensor, grant.epoch, grant.key_id, int(time.time()), issued.data),
-            )
-        return issued
-
-    def issued(self, sensor: str, epoch: int | None = None) -> Issued:
-        """A sealed key that was issued before; the last one if no epoch is given.
-
-        Raises:
-            UnknownNameError: no such sensor, or no such epoch of it.
-        """
-        sensors = self.sensors()
-        known = next((entry for entry in sensors if entry.name.lower() == sensor.lower()), None)
-        if known is None:
-            raise registry.unknown(Kind.SENSOR, sensor, sensors)
-        query = "SELECT sealed FROM grants WHERE sensor = ? AND epoch = ?"
         with explained(self.path):
-            row = self._connection.execute(query, (sensor, known.epoch if epoch is None else epoch)).fetchone()
-        if row is None:
-            raise UnknownNameError(
-                f"sensor {known.name} has had {known.epoch or 'no'} epochs; {epoch or 'one'} is asked for",
-                hint="issue one with keyvault issue",
-            )
-        return Issued(envelope.verify(row[0], self.issuer).grant, row[0])
+            name = self.own_name(sensor)
+            if serial is not None:
+                found = deliveries.by_serial(self._connection, name, serial)
+            else:
+                chosen = self._chosen(name, epoch)
+                self._check_usable(chosen)
+                found = deliveries.of_epoch(self._connection, chosen)
+            for number in range(found.first, found.last + 1):
+                self._check_usable(epochs.get(self._connection, name, number))
+        return found
 
-    def _next_epoch(self, sensor: str) -> int:
-        query = "SELECT coalesce(max(epoch), 0) + 1 FROM grants WHERE sensor = ?"
-        (epoch,) = self._connection.execute(query, (sensor,)).fetchone()
-        return int(epoch)
+    def issued(self, sensor: str, epoch: int | None = None, serial: int | None = None) -> Issued:
+        """A sealed key that was made before, with its claims; raises as :meth:`file`."""
+        data = self.file(sensor, epoch, serial).data
+        return Issued(envelope.verify(data, self.issuer).grants, data)
 
-    def _device(self, name: str, path: Path) -> Device:
-        if not path.exists():
-            device = Device.create(name, self.issuer)
-            device.save(path)
-            return device
-        device = Device.load(path)
-        if device.sensor != name or thumbprint(device.issuer) != thumbprint(self.issuer):
-            raise OutputError(
-                f"{path} is the device file of sensor {device.sensor} of another enrolment",
-                hint="choose another name or move the file away",
-            )
-        return device
+    def publish_status(self, valid_for: int) -> bytes:
+        """The next status list's file, for which another is due in ``valid_for`` seconds; InputError if too large."""
+        with self.change() as change:
+            data = status_source.publish(change.database, change.secrets.signer, change.now, valid_for)
+            change.note("status", "vault", valid_for=valid_for)
+        return data
 
-    def _lock(self) -> Lock:
-        stored_key, *costs = self._own_row("stored_key, salt, iterations, memory_kib, lanes")
-        return Lock(Argon2(*costs) if stored_key is None else None, stored_key)
-
-    def _own_row(self, columns: str) -> tuple[Any, ...]:
-        """The one row of the table that describes the vault itself."""
+    def snapshot(self) -> tuple[sqlite3.Connection, VaultKey]:
+        """A copy of the vault in memory, of one moment, and the key of its records; raises as :meth:`change`."""
+        lock, key = self._unlocked()
+        copy = sqlite3.connect(":memory:", isolation_level=None)
         with explained(self.path):
-            row: tuple[Any, ...] | None = self._connection.execute(f"SELECT {columns} FROM vault").fetchone()  # noqa: S608
-        if row is None:
-            raise VaultDamagedError(f"{self.path} does not say which vault it is", hint="restore a backup")
-        return row
+            self._connection.backup(copy)
+            self._check_lock(copy, lock)
+        return copy, key
 
-    def _unlocked(self) -> VaultKey:
+    def _unlocked(self) -> tuple[Lock, VaultKey]:
         if self._key is None:
             raise PassphraseError(f"vault {self.path} is locked", hint="unlock it first")
         return self._key
 
-    def _signer(self, key: VaultKey) -> Ed25519PrivateKey:
-        return Ed25519PrivateKey.from_private_bytes(self._secret(_ISSUER, key))
+    def _check_lock(self, database: sqlite3.Connection, lock: Lock) -> None:
+        if not vault_records.read_lock(database).is_same(lock):
+            raise PassphraseError(f"the passphrase of vault {self.path} was changed just now", hint="try again")
 
-    def _secret(self, label: str, key: VaultKey) -> bytes:
-        with explained(self.path):
-            row = self._connection.execute("SELECT record FROM secrets WHERE label = ?", (label,)).fetchone()
-        return key.decrypt(label, row[0] if row else b"")
+    @staticmethod
+    def _check_usable(epoch: Epoch) -> None:
+        if epoch.state not in epochs.USABLE:
+            raise epochs.not_allowed(epoch, "be handed out")
 
-
-def _new_vault(passphrase: bytes | None) -> bytes:
-    lock, key = Lock.create(passphrase)
-    issuer = Ed25519PrivateKey.generate()
-    argon2 = lock.argon2
-    costs = (argon2.salt, argon2.iterations, argon2.memory_kib, argon2.lanes) if argon2 else (None, None, None, None)
-    database = new_database()
-    database.execute(
-        "INSERT INTO vault (id, created, issuer, stored_key, salt, iterations, memory_kib, lanes) "
-        "VALUES (1, ?, ?, ?, ?, ?, ?, ?)",
-        (int(time.time()), issuer.public_key().public_bytes_raw(), lock.stored_key, *costs),
-    )
-    for label, secret in ((_ROOT, secrets.token_bytes(KEY_BYTES)), (_ISSUER, issuer.private_bytes_raw())):
-        database.execute("INSERT INTO secrets VALUES (?, ?)", (label, key.encrypt(label, secret)))
-    data = database.serialize()
-    database.close()
-    return data
+    def _chosen(self, sensor: str, number: int | None) -> Epoch:
+        if number is not None:
+            return epochs.get(self._connection, sensor, number)
+        found = epochs.primary(self._connection, sensor) or epochs.last(self._connection, sensor)
+        if found is None:
+            raise UnknownNameError(
+                f"sensor {sensor} has no epochs", hint=f"make one with keyvault issue --sensor {sensor}"
+            )
+        return found

@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from keyvault.errors import VaultDamagedError, VaultError, VaultMissingError
-from keyvault.secret_files import check_private
+from keyvault.errors import VaultBusyError, VaultDamagedError, VaultError, VaultMissingError, VaultSchemaError
+from keyvault.secret_files import check_private, check_private_folder
 
 APPLICATION_ID = 0x70766C74
-_BUSY_SECONDS = 10.0
+_BUSY_SECONDS = 30.0
+_OLDEST_SCHEMA = 2  # schema 1 was used before the first release
 
-# user_version of the file is the number of migrations that it has had.
+# user_version of the file is its schema: the first of these makes _OLDEST_SCHEMA, each other the next one.
 _MIGRATIONS = (
     """
     CREATE TABLE vault (
@@ -34,29 +35,87 @@ _MIGRATIONS = (
         name TEXT NOT NULL COLLATE NOCASE,
         kid TEXT NOT NULL,
         since INTEGER NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('active', 'revoked')) DEFAULT 'active',
+        changed INTEGER NOT NULL,
         record BLOB NOT NULL,
         PRIMARY KEY (kind, name),
         UNIQUE (kind, kid)
     );
-    CREATE TABLE grants (
+    CREATE TABLE counters (
         kind TEXT NOT NULL CHECK (kind = 'sensor') DEFAULT 'sensor',
-        sensor TEXT NOT NULL COLLATE NOCASE,
-        epoch INTEGER NOT NULL CHECK (epoch >= 1),
-        key_id TEXT NOT NULL UNIQUE,
-        issued INTEGER NOT NULL,
-        sealed BLOB NOT NULL,
-        PRIMARY KEY (sensor, epoch),
+        sensor TEXT PRIMARY KEY COLLATE NOCASE,
+        next_epoch INTEGER NOT NULL CHECK (next_epoch >= 1) DEFAULT 1,
+        next_serial INTEGER NOT NULL CHECK (next_serial >= 1) DEFAULT 1,
+        min_epoch INTEGER NOT NULL CHECK (min_epoch >= 1) DEFAULT 1,
         FOREIGN KEY (kind, sensor) REFERENCES enrolled (kind, name)
     );
+    CREATE TABLE epochs (
+        sensor TEXT NOT NULL COLLATE NOCASE REFERENCES counters (sensor),
+        epoch INTEGER NOT NULL CHECK (epoch >= 1),
+        key_id TEXT NOT NULL UNIQUE,
+        state TEXT NOT NULL CHECK (
+            state IN ('staged', 'primary', 'decrypt-only', 'disabled', 'pending destruction', 'destroyed')
+        ),
+        policy TEXT NOT NULL,
+        not_before INTEGER NOT NULL,
+        not_after INTEGER NOT NULL,
+        made INTEGER NOT NULL,
+        changed INTEGER NOT NULL,
+        destroy_at INTEGER,
+        record BLOB,
+        PRIMARY KEY (sensor, epoch),
+        CHECK ((destroy_at IS NULL) = (state <> 'pending destruction')),
+        CHECK ((record IS NULL) = (state = 'destroyed'))
+    );
+    CREATE UNIQUE INDEX one_primary ON epochs (sensor) WHERE state = 'primary';
+    CREATE INDEX destruction ON epochs (destroy_at) WHERE destroy_at IS NOT NULL;
+    CREATE TABLE files (
+        sensor TEXT NOT NULL COLLATE NOCASE,
+        serial INTEGER NOT NULL CHECK (serial >= 1),
+        first_epoch INTEGER NOT NULL,
+        last_epoch INTEGER NOT NULL CHECK (last_epoch >= first_epoch),
+        for_sensor INTEGER NOT NULL CHECK (for_sensor IN (0, 1)),
+        hosts TEXT NOT NULL,
+        made INTEGER NOT NULL,
+        sealed BLOB NOT NULL,
+        PRIMARY KEY (sensor, serial),
+        FOREIGN KEY (sensor, first_epoch) REFERENCES epochs (sensor, epoch),
+        FOREIGN KEY (sensor, last_epoch) REFERENCES epochs (sensor, epoch)
+    );
+    CREATE INDEX files_of_epoch ON files (sensor, last_epoch, first_epoch, for_sensor, serial);
+    CREATE INDEX files_from_epoch ON files (sensor, first_epoch);
+    CREATE TABLE status_lists (
+        number INTEGER PRIMARY KEY,
+        issued INTEGER NOT NULL
+    );
+    CREATE TABLE audit (
+        seq INTEGER PRIMARY KEY,
+        record TEXT NOT NULL,
+        hash BLOB NOT NULL
+    );
+    CREATE TABLE audit_head (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        seq INTEGER NOT NULL,
+        hash BLOB NOT NULL,
+        signature BLOB NOT NULL
+    );
+    """,
+    """
+    ALTER TABLE vault ADD COLUMN kdf TEXT CHECK (kdf IN ('argon2id', 'scrypt', 'key file'));
+    ALTER TABLE vault ADD COLUMN n INTEGER;
+    ALTER TABLE vault ADD COLUMN r INTEGER;
+    ALTER TABLE vault ADD COLUMN p INTEGER;
+    UPDATE vault SET kdf = 'argon2id' WHERE salt IS NOT NULL
     """,
 )
+SCHEMA = _OLDEST_SCHEMA + len(_MIGRATIONS) - 1
 
 
 def new_database() -> sqlite3.Connection:
     """An empty vault in memory, to be filled, serialized and written whole."""
     connection = sqlite3.connect(":memory:", isolation_level=None)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    _migrate(connection, 0)
+    migrate(connection)
     return connection
 
 
@@ -65,12 +124,14 @@ def connect(path: Path) -> sqlite3.Connection:
 
     Raises:
         VaultMissingError: there is no such file.
-        ExposedFileError: other users can read it.
+        ExposedFileError: other users can read it, or what is in its folder.
         VaultDamagedError: it is not a vault.
-        VaultError: it was made by a newer version, or cannot be used now.
+        VaultSchemaError: it was made by a newer version or a pre-release.
+        VaultBusyError: other processes hold it for too long; VaultError: it cannot be used now.
     """
     if not path.exists():
         raise VaultMissingError(f"there is no vault at {path}", hint="make one with keyvault init, or give --home")
+    check_private_folder(path.parent, "vault")
     check_private(path, "vault")
     with explained(path):
         connection = sqlite3.connect(
@@ -100,32 +161,88 @@ def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[sqlite3.
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into refusals."""
+    """Turn SQLite's errors, and text in the file that is not UTF-8, into refusals."""
     try:
         yield
     except sqlite3.OperationalError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise VaultBusyError(
+                f"another process has held vault {path} for {_BUSY_SECONDS:.0f} s", hint="try again when it has ended"
+            ) from error
         raise VaultError(
             f"cannot use vault {path}: {error}", hint="check the file, its folder and free space"
         ) from error
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise VaultDamagedError(f"{path} is not a whole vault: {error}", hint="restore a backup") from error
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+def check_schema(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise VaultDamagedError unless it is a vault, VaultSchemaError unless this program knows its schema."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    schema = _schema(connection)
     if application != APPLICATION_ID:
         raise VaultDamagedError(f"{path} is not a vault", hint="give another --home, or restore a backup")
-    if version > len(_MIGRATIONS):
-        raise VaultError(
-            f"{path} has schema {version}; this program knows {len(_MIGRATIONS)}", hint="install a newer privcam"
+    if schema > SCHEMA:
+        raise VaultSchemaError(
+            f"{path} has schema {schema}; this program knows {SCHEMA}", hint="install a newer privcam"
         )
+    if schema < _OLDEST_SCHEMA:
+        raise VaultSchemaError(
+            f"{path} has schema {schema} of a pre-release; this program reads {_OLDEST_SCHEMA} to {SCHEMA}",
+            hint="make a new vault with keyvault init in another --home, and enrol sensors and hosts again",
+        )
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring an empty database or a vault that :func:`check_schema` accepts to the newest schema.
+
+    Each step is one transaction.  Foreign keys are to be off, so that a step can make a table anew;
+    a step that leaves a reference to nothing is undone.
+
+    Raises:
+        sqlite3.IntegrityError: a reference points to nothing.
+    """
+    while _schema(connection) < SCHEMA:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            schema = max(_schema(connection) + 1, _OLDEST_SCHEMA)
+            if schema <= SCHEMA:  # another process may have been first
+                for statement in _MIGRATIONS[schema - _OLDEST_SCHEMA].split(";"):
+                    connection.execute(statement)
+                if connection.execute("PRAGMA foreign_key_check").fetchone():
+                    raise sqlite3.IntegrityError(f"a reference to nothing, found on the way to schema {schema}")
+                connection.execute(f"PRAGMA user_version = {schema}")
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+def truncate_log(connection: sqlite3.Connection, path: Path) -> None:
+    """Move what the write-ahead log holds into the file and empty the log, so that nothing erased stays in it.
+
+    Raises:
+        VaultBusyError: another process reads the vault; what was erased may still be in the log.
+    """
+    with explained(path):
+        (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
+        raise VaultBusyError(
+            f"another process reads {path}: what was erased may stay in its log until that ends",
+            hint="end the other process and run keyvault destroy --due",
+        )
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    check_schema(connection, path)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA secure_delete = ON")
+    migrate(connection)
     connection.execute("PRAGMA foreign_keys = ON")
-    _migrate(connection, version)
 
 
-def _migrate(connection: sqlite3.Connection, version: int) -> None:
-    for number, script in enumerate(_MIGRATIONS[version:], version + 1):
-        connection.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
+def _schema(connection: sqlite3.Connection) -> int:
+    (schema,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(schema)

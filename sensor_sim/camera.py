@@ -54,6 +54,7 @@ class Camera(RequestSource):
         device: the sensor's device file; None takes the one in this user's home.
         settings: how to expose.
         profile: what the sensor is like: a profile, its name or its file; None for the ideal one.
+        status: the vault's status list; None takes the one in this user's home, if there is one.
     """
 
     def __init__(
@@ -65,8 +66,9 @@ class Camera(RequestSource):
         device: Device | Path | str | None = None,
         settings: CameraSettings | None = None,
         profile: SensorProfile | Path | str | None = None,
+        status: Path | str | None = None,
     ) -> None:
-        self._place = KeyPlace(key, device)
+        self._place = KeyPlace(key, device, status)
         self._scene, self._region = scene, region
         self._settings = settings or CameraSettings()
         self._profile = profile

@@ -10,6 +10,7 @@ import os
 import click
 
 from keyvault.console import Group
+from keyvault.hygiene import harden_process
 from sensor_sim.cli_capture import capture_command
 from sensor_sim.cli_cost import cost_command
 from sensor_sim.cli_record import record_command
@@ -44,4 +45,5 @@ for _command in (capture_command, record_command, show_command, cost_command):
 
 def main() -> None:
     """Entry point of the console script."""
+    harden_process()
     sensor_sim(prog_name="sensor-sim")

@@ -49,6 +49,7 @@ def _mode(text: str) -> Mode:
 _KEY = (
     click.option("--key", "keys", multiple=True, required=True, type=_PATH, help="Sealed key, or a folder of them."),
     file_option("--device", help="The sensor's device file.  [default: the one in this user's home]"),
+    file_option("--status", help="The vault's status list.  [default: status.jws in this user's home]"),
 )
 _SCENE = (
     click.option(
@@ -124,6 +125,7 @@ def opened(context: click.Context, options: dict[str, Any], **stream: Any) -> It
         device=options["device"],
         settings=settings,
         profile=options["profile"],
+        status=options["status"],
     )
     camera.configure(loop=options["loop"], **stream)
     try:
@@ -207,7 +209,7 @@ def _encoding(options: dict[str, Any], policy: Policy) -> Encoding:
 def _inputs(options: dict[str, Any]) -> Iterator[Path]:
     """The files that the run needs; of a folder all that are in it."""
     scene: str = options["scene"]
-    paths = [*options["keys"], options["device"], options["profile"] and Path(options["profile"])]
+    paths = [*options["keys"], options["device"], options["status"], options["profile"] and Path(options["profile"])]
     if scene != _CHART and not scene.startswith(_LIVE):
         paths += _series(scene) if "%" in scene else [Path(scene)]
     for path in filter(None, paths):

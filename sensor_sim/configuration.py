@@ -32,8 +32,9 @@ class StreamConfiguration:
         overflow: without a free buffer, ``block`` makes no frame until there is one;
             ``drop-oldest`` gives the buffer of the oldest queued frame to the next one.
         loop: begin the scenes again when they have ended.
-        watch_key: look every so many seconds whether the sealed key has changed on disk, and take
-            over a newer one; None: keys change by :meth:`Camera.rotate_key` alone.
+        watch_key: look every so many seconds whether the sealed key or the status list has changed on
+            disk; take over a newer key, and end if the one in use was taken back.  None: keys change
+            by :meth:`Camera.rotate_key` alone.
 
     Raises SettingsError when constructed with values out of range.
     """

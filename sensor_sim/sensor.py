@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Self
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 from adc_firmware import Exposure, PrivateFrame, SecureAdc
 from adc_firmware.converter import VoltsConverter
 from keyvault.errors import InputError, PolicyError
@@ -40,6 +42,7 @@ class Sensor:
 
     Attributes:
         grant: the public claims of the key in use.
+        issuer: public key of the vault that it is of.
         chip: has opened that key.
         profile: what the sensor is like.
         converter: of the chip.
@@ -48,6 +51,7 @@ class Sensor:
     """
 
     grant: Grant
+    issuer: Ed25519PublicKey
     chip: SecureAdc
     profile: SensorProfile
     converter: VoltsConverter
@@ -71,7 +75,7 @@ class Sensor:
         converter = profile.converter(policy, serial)
         chip = SecureAdc(opened, owner.signer, converter)
         seed = secrets.randbits(SEED_BITS) if settings.seed is None else settings.seed
-        return cls(opened.grant, chip, profile, converter, seed, serial)
+        return cls(opened.grant, owner.issuer, chip, profile, converter, seed, serial)
 
     def with_key(self, place: KeyPlace) -> Self:
         """The same sensor with the newest key that is valid now; itself if that is the one in use.
@@ -84,10 +88,17 @@ class Sensor:
             PrivcamError: as :func:`open_newest` does; also if the device file has gone, or is not
                 the one any more that the key was sealed for.
         """
-        opened, owner = place.open()
-        old, new = self.grant, opened.grant
-        if new.key_id == old.key_id:
+        opened, owner = place.open(self._check_next)
+        if opened.grant.key_id == self.grant.key_id:
             return self
+        chip = SecureAdc(opened, owner.signer, self.converter)
+        return replace(self, grant=opened.grant, issuer=owner.issuer, chip=chip)
+
+    def _check_next(self, new: Grant) -> None:
+        """Refuse a key that cannot follow the one in use, before it counts as used."""
+        old = self.grant
+        if new.key_id == old.key_id:
+            return
         if new.sensor != old.sensor:
             raise InputError(
                 f"the new key is for sensor {new.sensor}, this is {old.sensor}", hint="open another camera for it"
@@ -102,7 +113,6 @@ class Sensor:
                 f"the new key is epoch {new.epoch} of sensor {new.sensor}; epoch {old.epoch} is in use",
                 hint="a newer one is needed: keyvault issue",
             )
-        return replace(self, grant=new, chip=SecureAdc(opened, owner.signer, self.converter))
 
     def read_out(self, scene: Scene, take: Take, numbered: Callable[[], object] | None = None) -> PrivateFrame:
         """Expose and read out one frame.

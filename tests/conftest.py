@@ -25,9 +25,9 @@ def privcam_data() -> Path:
     return Path(folder)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty PRIVCAM_HOME for one test."""
+    """An empty PRIVCAM_HOME for each test: what cameras and hosts remember there must not outlive it."""
     folder = tmp_path / "home"
     monkeypatch.setenv("PRIVCAM_HOME", str(folder))
     return folder

@@ -1,4 +1,4 @@
-"""A vault with one sensor and one host, for tests that need a whole home."""
+"""A vault with sensors and one host, for tests that need a whole home."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from keyvault.vault import Vault
 
 
 def make_home(base: Path, policies: dict[str, Policy]) -> Path:
-    """Fill BASE: the vault, sensor ``cam``, host ``lab``, and ``NAME.bin`` for each policy; returns BASE."""
+    """Fill BASE: the vault, host ``lab``, and for each policy a sensor and its key ``NAME.bin``; returns BASE."""
     host = generate_host_key()
     with Vault.create(base, None) as vault:
-        vault.enroll_sensor("cam", base / "devices" / "cam.json")
         vault.enroll_host("lab", host.public_key())
         for name, policy in policies.items():
-            (base / f"{name}.bin").write_bytes(vault.issue("cam", Terms(("lab",), policy, 0, 2**32)).data)
+            vault.enroll_sensor(name, base / "devices" / f"{name}.json")
+            (base / f"{name}.bin").write_bytes(vault.issue(name, Terms(("lab",), policy, 0, 2**32)).data)
     save_host_key(host, base / "host.pem", None)
     return base

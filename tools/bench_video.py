@@ -30,7 +30,7 @@ def private_frames(width: int, height: int, count: int) -> tuple[list[PrivateFra
     )
     exposure = Exposure(10_000, 1_000, (1_024, 1_024, 1_024), 0)
     frames = [camera.read_out(source, exposure) for _ in range(count)]
-    return frames, Session({opened.grant.key_id: opened}, {}, lambda: int(time.time()))
+    return frames, Session({opened.grant.key_id: opened}, {}, None, lambda: int(time.time()))
 
 
 def private_frame(width: int, height: int) -> tuple[PrivateFrame, Session]:

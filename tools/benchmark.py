@@ -20,7 +20,7 @@ from keyvault.errors import InputError, OutputError
 from keyvault.files import write_whole
 from measure import Comparison, environment
 
-SECTIONS = {"camera": "bench_camera", "inference": "bench_inference", "video": "bench_video"}
+SECTIONS = {"camera": "bench_camera", "inference": "bench_inference", "vault": "bench_vault", "video": "bench_video"}
 DEFAULT_FOLDER = Path(__file__).parents[1] / "docs" / "benchmarks"
 
 

@@ -173,9 +173,7 @@ def main(output: Path, photograph: Path) -> None:
     place = prepare(output)
     make_keys(place)
     capture(place, photograph)
-    session = inference.open_session(
-        output / "sealed.bin", identity=output / "home/host.pem", trust=output / "home/issuer.pub"
-    )
+    session = inference.open_session(output / "sealed.bin", home=output / "home")
     private = private_scores(place)
     compare(plain_scores(plain_frame(session, place, photograph)), private)
     refusals(place)

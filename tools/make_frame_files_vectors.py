@@ -26,10 +26,9 @@ from adc_firmware.frame import PrivateFrame, sign
 from adc_firmware.packing import pack
 from adc_firmware.record import Record
 from adc_firmware.sidecar import SPECIFICATION, Sidecar
-from keyvault import canonical
+from keyvault import canonical, claims
 from keyvault.console import Command
 from keyvault.files import write_whole
-from keyvault.grant import Grant
 from make_private_frame_vectors import sensor_signer
 
 FRAMES = Path(__file__).parents[1] / "tests" / "vectors" / "private_frame"
@@ -57,7 +56,7 @@ class _Files:
 def _source(name: str) -> tuple[PrivateFrame, list[dict[str, Any]]]:
     """A frame of the vectors, and the grants that go with it."""
     vector = json.loads((FRAMES / f"accept_{name}.json").read_text())
-    grants = [Grant.from_json(claims) for claims in vector["grants"]]
+    grants = [grant for value in vector["grants"] for grant in claims.from_json(value)]
     return decode(bytes.fromhex(vector["file"]), {grant.key_id: grant for grant in grants}), vector["grants"]
 
 

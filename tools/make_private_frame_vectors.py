@@ -23,6 +23,7 @@ from adc_firmware.converter import Converter
 from adc_firmware.dng import encode
 from adc_firmware.frame import DOMAIN, FrameHeader, PrivateFrame, sample_shape, sign
 from adc_firmware.readout import Addresses, read_rows
+from keyvault.claims import to_json
 from keyvault.console import Command
 from keyvault.derivation import FrameId, commitment, derive_frame_secrets
 from keyvault.expansion import expand
@@ -163,7 +164,7 @@ def _accepted(case: _Case, number: int) -> dict[str, Any]:
 
 
 def _vector(covers: str, policy: Policy, file: bytes, error: str | None) -> dict[str, Any]:
-    claims = [_grant(policy).to_json()]
+    claims = [to_json([_grant(policy)])]
     return {"specification": SPECIFICATION, "covers": covers, "error": error, "grants": claims, "file": file.hex()}
 
 

@@ -30,7 +30,7 @@ class Timing:
         name: what it is.
         median_s, best_s: seconds a call.
         ratio: median over rounds of its time divided by the baseline's in the same round.
-        megapixels_per_s, frames_per_s: from the median; None where that says nothing.
+        megapixels_per_s, frames_per_s, sensors_per_s: from the median; None where that says nothing.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Timing:
     ratio: float
     megapixels_per_s: float | None = None
     frames_per_s: float | None = None
+    sensors_per_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Comparison:
         for timing in self.timings:
             speed = "" if timing.megapixels_per_s is None else f"{timing.megapixels_per_s:10.1f} Mpx/s"
             speed += "" if timing.frames_per_s is None else f"{timing.frames_per_s:10.1f} frames/s"
+            speed += "" if timing.sensors_per_s is None else f"{timing.sensors_per_s:10.1f} sensors/s"
             lines.append(f"  {timing.name:<{name_width}} {_duration(timing.median_s)} {timing.ratio:8.3f}{speed}")
         return "\n".join(lines)
 

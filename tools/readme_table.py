@@ -58,9 +58,8 @@ def _section(path: Path, result: dict[str, Any]) -> str:
 
 
 def _row(timing: dict[str, Any]) -> str:
-    speed = timing["megapixels_per_s"]
-    frames = timing.get("frames_per_s")
-    rate = f"{frames:.0f} frames/s" if frames else "" if speed is None else f"{speed:.0f} Mpx/s"
+    units = {"sensors_per_s": "sensors/s", "frames_per_s": "frames/s", "megapixels_per_s": "Mpx/s"}
+    rate = next((f"{timing[name]:.0f} {unit}" for name, unit in units.items() if timing.get(name)), "")
     return f"| {timing['name']} | {_duration(timing['median_s'])} | {timing['ratio']:.3g} | {rate} |"
 
 

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding
-
 from keyvault import canonical, jws
+from keyvault.claims import to_json
 from keyvault.derivation import commitment
+from keyvault.envelope import MAX_SEALED_BYTES
 from keyvault.identity import ed25519_jwk
 from sealed_key_bench import NOT_AFTER, NOT_BEFORE, NOW, Bench, secret, signing_key
 
@@ -54,6 +53,16 @@ def damaged(bench: Bench, good: bytes) -> Iterator[Refusal]:
     other = b".".join((header, changed(payload), signature))
     yield Refusal("payload", "one character changed", "GrantSignatureError", other)
     yield Refusal("trailing-newline", "a line end after the signature", "GrantFormatError", good + b"\n")
+    yield Refusal("trailing-bytes", "another part after the signature", "GrantFormatError", good + b".AAAA")
+    yield Refusal("trailing-zero", "a zero byte after the signature", "GrantFormatError", good + b"\0")
+    split = b".".join((header, payload[:100] + b"\n" + payload[100:], signature))
+    yield Refusal("line-break", "a line break inside the payload", "GrantFormatError", split)
+    standard = b".".join((header, payload, signature.replace(b"-", b"+").replace(b"_", b"/")))
+    yield Refusal("other-alphabet", "base64 instead of base64url", "GrantFormatError", standard)
+    long = b".".join((header, payload, canonical.b64url(bytes(65)).encode()))
+    yield Refusal("long-signature", "a signature of 65 bytes", "GrantFormatError", long)
+    big = b".".join((header, payload + b"A" * 4 * (MAX_SEALED_BYTES // 4), signature))
+    yield Refusal("oversized-file", "more than 262,144 bytes", "GrantFormatError", big)
     yield Refusal("truncated", "the last 40 characters are missing", "GrantFormatError", good[:-40])
     yield Refusal("padded", "base64 padding", "GrantFormatError", good + b"==")
     last = bytes((signature[-1] + 1,))  # 86 characters hold 516 bits; the last four of them must be 0
@@ -72,7 +81,7 @@ def damaged(bench: Bench, good: bytes) -> Iterator[Refusal]:
         yield Refusal(name, f"header with {canonical.dumps(changes).decode()}", "GrantFormatError", text)
 
 
-def foreign(good: bytes) -> Iterator[Refusal]:
+def foreign(bench: Bench, good: bytes) -> Iterator[Refusal]:
     """Sealed keys of others, for others or of another time."""
     stranger = jws.sign(canonical.unb64url(good.split(b".")[1].decode(), "payload"), signing_key("other issuer"))
     error = "UnknownIssuerError"
@@ -82,6 +91,10 @@ def foreign(good: bytes) -> Iterator[Refusal]:
     yield Refusal("other-device", "a device of another name", "WrongDeviceError", good, opens="other sensor")
     yield Refusal("enrolled-again", "a device of the same name", "WrongDeviceError", good, opens="same name")
     yield Refusal("other-host", "a host that is no recipient", "WrongHostError", good, opens="other host")
+    alone = bench.range_for_hosts()
+    yield Refusal("hosts-only", "a key for hosts alone, given to the sensor", "WrongDeviceError", alone)
+    weak = "a host whose own RSA key has 2048 bits"
+    yield Refusal("weak-reader", weak, "WeakKeyError", good, opens="weak")
     yield Refusal("expired", "one second late", "ExpiredGrantError", good, now=NOT_AFTER + 1)
     yield Refusal("not-yet-valid", "one second early", "NotYetValidError", good, opens="lab", now=NOT_BEFORE - 1)
 
@@ -99,7 +112,6 @@ def dishonest(bench: Bench) -> Iterator[Refusal]:
         ("no-recipients", "no part at all", []),
     ):
         yield Refusal(name, what, error, bench.sign(payload | {"recipients": recipients}), opens="lab")
-    yield Refusal("rsa-oaep-sha1", "RSA-OAEP with SHA-1", error, bench.sign(oaep_sha1(bench)), opens="lab")
     extra = payload | {"unprotected": {"alg": "RSA1_5"}}
     yield Refusal("unprotected-header", "a shared unprotected header", error, bench.sign(extra))
     doubled = canonical.dumps(payload).replace(b'{"ciphertext"', b'{"ciphertext":"AAAA","ciphertext"', 1)
@@ -117,7 +129,7 @@ def dishonest(bench: Bench) -> Iterator[Refusal]:
     for name, changes in inner.items():
         what = f"protected header with {canonical.dumps(changes).decode()}"
         yield Refusal(name, what, error, bench.with_protected(**changes))
-    claims = bench.grant.to_json()
+    claims = to_json([bench.grant])
     policy = claims["policy"] | {"frame_keys": "fixed"}
     yield Refusal(
         "fixed-with-mask", "fixed keys and a mask", error, bench.with_protected(grant=claims | {"policy": policy})
@@ -139,15 +151,3 @@ def dishonest(bench: Bench) -> Iterator[Refusal]:
     other = replace(bench.grant, commitment=commitment(secret("other epoch key")))
     committed = bench.sign(bench.payload(grant=other))
     yield Refusal("commitment", "a commitment to another key", "CommitmentError", committed, opens="mobile")
-
-
-def oaep_sha1(bench: Bench) -> dict[str, Any]:
-    """An encrypted part whose host opens it with the forbidden algorithm."""
-    payload = bench.payload()
-    part = payload["recipients"][1]
-    sha256 = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), None)
-    sha1 = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)  # noqa: S303
-    content_key = bench.hosts[0].decrypt(canonical.unb64url(part["encrypted_key"], "key"), sha256)
-    part["encrypted_key"] = canonical.b64url(bench.hosts[0].public_key().encrypt(content_key, sha1))
-    part["header"]["alg"] = "RSA-OAEP"
-    return payload

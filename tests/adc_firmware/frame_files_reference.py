@@ -239,7 +239,7 @@ def sidecar_in(sidecar: bytes) -> dict[str, Any] | None:
 
 
 def granted(header: dict[str, Any], grant: dict[str, Any]) -> bool:
-    return all(header[name] == grant[name] for name in ("sensor", "epoch", "policy"))
+    return all(header[name] == said for name, said in frames.said_by(grant).items())
 
 
 def signed(header: dict[str, Any], signature: bytes, stored: NDArray[np.uint16], grant: dict[str, Any]) -> str | None:

@@ -192,7 +192,7 @@ def refusal(file: bytes, grants: list[dict[str, Any]]) -> str | None:  # noqa: P
         return "FrameError"
     if file[: len(front)] != front:
         return "FrameTamperedError"
-    if any(header[name] != grant[name] for name in ("sensor", "epoch", "policy")):
+    if any(header[name] != said for name, said in said_by(grant).items()):
         return "FrameTamperedError"
     raster = file[len(front) :]
     try:
@@ -221,8 +221,13 @@ def well_formed(header: Any) -> bool:
 
 
 def key_id(grant: dict[str, Any]) -> str:
-    return octets(grant["commitment"])[:8].hex()
+    return octets(grant["epochs"][0]["commitment"])[:8].hex()
 
 
 def octets(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def said_by(grant: dict[str, Any]) -> dict[str, Any]:
+    """What a grant of one epoch and a header both say."""
+    return {"sensor": grant["sensor"], "epoch": grant["epochs"][0]["epoch"], "policy": grant["policy"]}

@@ -13,7 +13,7 @@ import pytest
 import adc_firmware
 from adc_firmware import Encoding, PrivateFrame, read, write
 from adc_firmware.packing import PACKINGS
-from keyvault.grant import Grant
+from keyvault import claims
 
 FOLDER = Path(__file__).parents[1] / "vectors" / "frame_files"
 VECTORS = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
@@ -26,7 +26,7 @@ def read_vector(vector: dict[str, Any], folder: Path) -> PrivateFrame:
     path.write_bytes(bytes.fromhex(vector["data"]))
     if vector["sidecar"] is not None:
         (folder / "frame.json").write_bytes(bytes.fromhex(vector["sidecar"]))
-    grants = [Grant.from_json(claims) for claims in vector["grants"]]
+    grants = [grant for value in vector["grants"] for grant in claims.from_json(value)]
     return read(path, {grant.key_id: grant for grant in grants})
 
 

@@ -15,7 +15,7 @@ from adc_firmware import Converter, Exposure, PrivateFrame, SecureAdc
 from keyvault.device import Device
 from keyvault.envelope import verify
 from keyvault.hosts import generate_host_key, public_pem, save_host_key
-from keyvault.issuing import HostKey, IssuerSecrets, SensorKeys, Terms, issue_epoch
+from keyvault.issuing import Delivery, EpochSeed, HostKey, IssuerSecrets, SensorKeys, Terms, seal_delivery
 from keyvault.policy import Policy
 
 NOW = 1_800_000_000
@@ -34,17 +34,24 @@ def host_key(name: str) -> RSAPrivateKey:
 
 def sealed(
     epoch: int = 1,
+    last: int | None = None,
     *,
+    serial: int | None = None,
+    min_epoch: int = 1,
+    status_max_age: int | None = None,
     host: str = "lab",
     policy: Policy = POLICY,
     issuer: Ed25519PrivateKey = ISSUER,
     start: int = NOW - DAY,
     end: int = NOW + DAY,
 ) -> bytes:
-    """A sealed key of DEVICE for one host."""
+    """A sealed key of DEVICE for it and one host; for the host alone if it is for the epochs up to ``last``."""
     sensor = SensorKeys(DEVICE.sensor, DEVICE.kek, DEVICE.signer.public_key())
     hosts = [HostKey(host, host_key(host).public_key())]
-    return issue_epoch(IssuerSecrets(b"r" * 32, issuer), sensor, hosts, epoch, Terms((host,), policy, start, end)).data
+    seeds = tuple(EpochSeed(number, b"e" * 32) for number in range(epoch, (last or epoch) + 1))
+    delivery = Delivery(seeds, serial or epoch, min_epoch, for_sensor=last is None)
+    terms = Terms((host,), policy, start, end, status_max_age)
+    return seal_delivery(IssuerSecrets(b"r" * 32, issuer), sensor, hosts, delivery, terms).data
 
 
 @dataclass

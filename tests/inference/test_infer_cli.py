@@ -128,6 +128,7 @@ def test_an_encrypted_identity_takes_its_passphrase_from_a_file(place: Place, tm
 def spoil(place: Place) -> None:
     """Everything that the refusals below need."""
     folder = place.folder
+    open_session(place["sealed.bin"])  # which this host remembers
     (folder / "expired.bin").write_bytes(current(2, end=NOW - 5))
     (folder / "theirs.bin").write_bytes(current(3, host="mobile"))
     (folder / "cut.bin").write_bytes(current()[:200])

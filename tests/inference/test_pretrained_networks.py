@@ -35,7 +35,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def options(keys: Path, name: str) -> dict[str, object]:
     return {
         "keys": [keys / f"{name}.bin"],
-        "device": keys / "devices" / "cam.json",
+        "device": keys / "devices" / f"{name}.json",
         "identity": keys / "host.pem",
         "trust": keys / "issuer.pub",
     }

@@ -1,5 +1,5 @@
 // Reads a sealed key with the npm package `jose`, sharing no code with keyvault.
-// usage: node jose_check.mjs SEALED ISSUER.pub DEVICE.json HOST.pem...
+// usage: node jose_check.mjs SEALED ISSUER.pub DEVICE.json HOST.pem...   (- instead of DEVICE.json: for hosts alone)
 // Prints one JSON object: header, claims, and the epoch key as each recipient unseals it, in hexadecimal.
 import { readFileSync } from "node:fs";
 import { compactVerify, flattenedDecrypt, generalDecrypt, importJWK, importPKCS8, importSPKI, calculateJwkThumbprint, exportJWK } from "jose";
@@ -14,8 +14,8 @@ const signed = await compactVerify(text(sealed), issuer, { algorithms: ["Ed25519
 const message = JSON.parse(utf8(signed.payload));
 const claims = JSON.parse(Buffer.from(message.protected, "base64url").toString("utf8")).grant;
 
-const device = JSON.parse(text(deviceFile));
-const readers = [["A256KW", await importJWK(device.kek, "A256KW")]];
+const readers = [];
+if (deviceFile !== "-") readers.push(["A256KW", await importJWK(JSON.parse(text(deviceFile)).kek, "A256KW")]);
 for (const file of hostFiles) readers.push(["RSA-OAEP-256", await importPKCS8(text(file), "RSA-OAEP-256")]);
 
 const keys = [];

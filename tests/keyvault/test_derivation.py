@@ -28,11 +28,12 @@ def expand(secret: str, *fields: bytes) -> str:
 
 @pytest.mark.parametrize("entry", KNOWN["epochs"], ids=lambda e: f"{e['sensor']}-{e['epoch']}")
 def test_epoch_vectors(entry: dict) -> None:
-    key = expand(KNOWN["root"], b"epoch", entry["sensor"].encode(), entry["epoch"].to_bytes(8, "big"))
+    salt = bytes.fromhex(entry["salt"])
+    key = expand(KNOWN["root"], b"epoch", entry["sensor"].encode(), entry["epoch"].to_bytes(8, "big"), salt)
     assert key == entry["epoch_key"]
     assert expand(key, b"commitment") == entry["commitment"]
     assert entry["key_id"] == entry["commitment"][:16]
-    own = derive_epoch_key(bytes.fromhex(KNOWN["root"]), entry["sensor"], entry["epoch"])
+    own = derive_epoch_key(bytes.fromhex(KNOWN["root"]), entry["sensor"], entry["epoch"], salt)
     assert own.hex() == key
     assert commitment(own).hex() == entry["commitment"]
 
@@ -78,7 +79,10 @@ def test_whatever_differs_gives_other_keys() -> None:
     ]
     keys += [derive_frame_secrets(KEY, "cam2", policy, frame), derive_frame_secrets(KEY[::-1], "cam", policy, frame)]
     every = [key for pair in keys for key in (pair.permutation_key, pair.mask_key) if key is not None]
-    every += [derive_epoch_key(KEY, *entry) for entry in (("cam", 1), ("cam", 2), ("cam1", 1))]
+    every += [
+        derive_epoch_key(KEY, *entry)
+        for entry in (("cam", 1, KEY), ("cam", 2, KEY), ("cam1", 1, KEY), ("cam", 1, bytes(32)))
+    ]
     every.append(commitment(KEY))
     assert all(len(key) == 32 for key in every)
     assert not [pair for pair in combinations(every, 2) if pair[0] == pair[1]]
@@ -111,7 +115,7 @@ def test_secrets_have_32_bytes(secret: bytes) -> None:
 @pytest.mark.parametrize("epoch", [0, 2**32])
 def test_impossible_epochs_are_refused(epoch: int) -> None:
     with pytest.raises(ValueError, match="outside 1 to"):
-        derive_epoch_key(KEY, "cam", epoch)
+        derive_epoch_key(KEY, "cam", epoch, KEY)
 
 
 def test_representations_show_no_key() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from parties import DEVICE, ISSUER, NOW, TERMS, VECTORS, host_key, issued, stranger
+from parties import DEVICE, ISSUER, NOW, SALT, TERMS, VECTORS, host_key, issued, stranger
 
 from keyvault import errors
 from keyvault.canonical import b64url, dumps, unb64url
@@ -22,9 +22,9 @@ from keyvault.identity import thumbprint
 
 ISSUED = issued()
 SEALED = verify(ISSUED.data, ISSUER.public_key())
-EPOCH_KEY = derive_epoch_key(b"r" * 32, "cam", 1)
+EPOCH_KEY = derive_epoch_key(b"r" * 32, "cam", 1, SALT)
 REFUSED = sorted((VECTORS / "refused").glob("*.json"))
-EXIT_CODES = {"GrantFormatError": 3, "WrongDeviceError": 7, "WrongHostError": 7} | dict.fromkeys(
+EXIT_CODES = {"GrantFormatError": 3, "WeakKeyError": 3, "WrongDeviceError": 7, "WrongHostError": 7} | dict.fromkeys(
     ("ExpiredGrantError", "NotYetValidError"), 8
 )
 
@@ -33,8 +33,8 @@ def test_every_recipient_opens_the_same_key() -> None:
     assert SEALED.grant == ISSUED.grant
     opened = [
         SEALED.open_as_sensor(DEVICE, NOW),
-        SEALED.open_as_host(host_key("lab"), NOW),
-        SEALED.open_as_host(host_key("mobile"), NOW),
+        *SEALED.open_as_host(host_key("lab"), NOW),
+        *SEALED.open_as_host(host_key("mobile"), NOW),
     ]
     assert {grant.epoch_key for grant in opened} == {EPOCH_KEY}
     assert {grant.grant for grant in opened} == {ISSUED.grant}
@@ -81,6 +81,7 @@ def test_there_are_vectors_of_every_refusal() -> None:
         "NotYetValidError",
         "UnknownIssuerError",
         "UnsealError",
+        "WeakKeyError",
         "WrongDeviceError",
         "WrongHostError",
     }
@@ -109,32 +110,9 @@ def open_vector(vector: dict) -> bytes:
         case "same name":
             return sealed.open_as_sensor(replace(device, signer=other), vector["now"]).epoch_key
         case "other host":
-            return sealed.open_as_host(stranger(), vector["now"]).epoch_key
+            return sealed.open_as_host(stranger(), vector["now"])[-1].epoch_key
         case name:
-            return sealed.open_as_host(host_key(name), vector["now"]).epoch_key
-
-
-def refused_flips(bits: range) -> int:
-    """Flip bits one by one; AssertionError if one is accepted; how many there were."""
-    issuer = ISSUER.public_key()
-    for bit in bits:
-        data = bytearray(ISSUED.data)
-        data[bit // 8] ^= 1 << (bit % 8)
-        try:
-            verify(bytes(data), issuer)
-        except (errors.InputError, errors.AuthenticationError):
-            continue
-        raise AssertionError(f"bit {bit} does not matter")
-    return len(bits)
-
-
-def test_flipped_bits_are_refused() -> None:
-    assert refused_flips(range(0, 8 * len(ISSUED.data), 11)) > 2000
-
-
-@pytest.mark.full
-def test_every_flipped_bit_is_refused() -> None:
-    assert refused_flips(range(8 * len(ISSUED.data))) == 8 * len(ISSUED.data)
+            return sealed.open_as_host(host_key(name), vector["now"])[-1].epoch_key
 
 
 @pytest.mark.parametrize("data", [b"", b".", b"..", b"a.b.c", b"\xff\xfe..", b"{}", b"\0" * 100, b"." * 1000])
@@ -174,7 +152,7 @@ def test_the_largest_grant_fits() -> None:
     keys = [rsa.RSAPublicNumbers(65537, (1 << 8191) + 2 * n + 1).public_key() for n in range(MAX_HOSTS)]
     recipients = tuple(Recipient(Kind.HOST, f"{n:064}", thumbprint(key)) for n, key in enumerate(keys))
     grant = replace(ISSUED.grant, recipients=(ISSUED.grant.recipients[0], *recipients))
-    data = seal(grant, EPOCH_KEY, DEVICE.kek, keys, ISSUER)
+    data = seal([grant], [EPOCH_KEY], DEVICE.kek, keys, ISSUER)
     assert key.key_size == 8192
     assert len(data) <= MAX_SEALED_BYTES
     assert verify(data, ISSUER.public_key()).open_as_sensor(DEVICE, NOW).epoch_key == EPOCH_KEY
@@ -223,7 +201,7 @@ def test_weak_rsa_keys_are_refused_everywhere() -> None:
         SEALED.open_as_host(weak, NOW)
     grant = with_hosts(ISSUED.grant, Recipient(Kind.HOST, "weak", thumbprint(weak.public_key())))
     with pytest.raises(errors.WeakKeyError, match="2048"):
-        seal(grant, EPOCH_KEY, DEVICE.kek, [weak.public_key()], ISSUER)
+        seal([grant], [EPOCH_KEY], DEVICE.kek, [weak.public_key()], ISSUER)
 
 
 def with_hosts(grant: Grant, *hosts: Recipient) -> Grant:
@@ -234,12 +212,12 @@ def test_keys_and_claims_must_belong_together() -> None:
     lab, mobile = (host_key(name).public_key() for name in TERMS.hosts)
     other = Ed25519PrivateKey.generate()
     for keys in ([mobile, lab], [lab], [lab, mobile, lab]):
-        with pytest.raises(ValueError, match="hosts"):
-            seal(ISSUED.grant, EPOCH_KEY, DEVICE.kek, keys, ISSUER)
+        with pytest.raises(ValueError, match="recipients"):
+            seal([ISSUED.grant], [EPOCH_KEY], DEVICE.kek, keys, ISSUER)
     with pytest.raises(ValueError, match="issuer"):
-        seal(ISSUED.grant, EPOCH_KEY, DEVICE.kek, [lab, mobile], other)
+        seal([ISSUED.grant], [EPOCH_KEY], DEVICE.kek, [lab, mobile], other)
     with pytest.raises(ValueError, match="commits"):
-        seal(replace(ISSUED.grant, commitment=commitment(bytes(32))), EPOCH_KEY, DEVICE.kek, [lab, mobile], ISSUER)
+        seal([replace(ISSUED.grant, commitment=commitment(bytes(32)))], [EPOCH_KEY], DEVICE.kek, [lab, mobile], ISSUER)
 
 
 def test_reading_a_file_names_it(tmp_path: Path) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from base64 import urlsafe_b64decode
 from pathlib import Path
 
 import pytest
+from jose_writers import HERE, node
 from joserfc import jwe, jws
 from joserfc.jwk import OctKey, OKPKey, RSAKey
 from parties import DEVICE, VECTORS, issued
@@ -17,9 +17,7 @@ from keyvault.device import Device
 from keyvault.envelope import read_sealed
 from keyvault.hosts import load_issuer, public_pem
 
-HERE = Path(__file__).resolve().parent
 HOSTS = ("lab", "mobile")
-FOLDERS = (HERE, HERE.parent.parent)
 
 
 @pytest.fixture(params=["vector", "fresh"])
@@ -58,6 +56,7 @@ def test_joserfc_verifies_and_opens(sealed: Path) -> None:
     keys = [kek, *(RSAKey.import_key((VECTORS / f"{name}.pem").read_bytes()) for name in HOSTS)]
     for algorithm, part, key in zip(("A256KW", "RSA-OAEP-256", "RSA-OAEP-256"), recipients, keys, strict=True):
         registry = jwe.JWERegistry(algorithms=[algorithm, "A256GCM"], strict_check_header=False)
+        registry.max_protected_header_length = 8192
         opened = jwe.decrypt_json(message | part, key, registry=registry)
         assert opened.plaintext is not None
         assert opened.plaintext.hex() == expected_key(sealed)
@@ -66,15 +65,9 @@ def test_joserfc_verifies_and_opens(sealed: Path) -> None:
 
 
 def test_node_jose_verifies_and_opens(sealed: Path) -> None:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("node is not installed")
-    folder = next((folder for folder in FOLDERS if (folder / "node_modules" / "jose").is_dir()), None)
-    if folder is None:
-        pytest.skip("npm package jose is not installed (npm install --prefix tests/keyvault)")
     files = [sealed / "sealed.bin", sealed / "issuer.pub", sealed / "device.json"]
     files += [VECTORS / f"{name}.pem" for name in HOSTS]
-    done = subprocess.run([node, HERE / "jose_check.mjs", *files], capture_output=True, text=True, check=False)
+    done = subprocess.run([node(), HERE / "jose_check.mjs", *files], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     read = json.loads(done.stdout)
     assert read["keys"] == [expected_key(sealed)] * 3

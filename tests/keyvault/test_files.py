@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 
 import pytest
 
+from keyvault import files
 from keyvault.errors import InputError, OutputError
 from keyvault.files import check_outputs, make_folder, read_bounded, write_whole
 
@@ -106,3 +108,71 @@ def test_reading_is_bounded(tmp_path: Path) -> None:
     for place in (tmp_path, tmp_path / "none", path / "x"):
         with pytest.raises(InputError, match="cannot read thing"):
             read_bounded(place, 4, "thing")
+
+
+def test_many_files_are_written_with_one_sync_of_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced = []
+    monkeypatch.setattr(files, "sync_folder", synced.append)
+    contents = {f"{number}.bin": bytes([number]) * 1000 for number in range(5)}
+    files.write_many(tmp_path, contents, replace=False)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == contents
+    assert synced == [tmp_path]
+
+
+def test_many_files_leave_the_same_and_refuse_others(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"same")
+    (tmp_path / "b").write_bytes(b"other")
+    before = (tmp_path / "a").stat().st_ino
+    with pytest.raises(OutputError, match=r"b exists"):
+        files.write_many(tmp_path, {"a": b"same", "b": b"new", "c": b"whole"}, replace=False)
+    assert (tmp_path / "a").stat().st_ino == before
+    found = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert found.pop("c", b"whole") == b"whole"
+    assert found == {"a": b"same", "b": b"other"}
+    files.write_many(tmp_path, {"b": b"new", "c": b"now"})
+    assert (tmp_path / "b").read_bytes() == b"new"
+
+
+def leftover(folder: Path, name: str) -> Path:
+    """A temporary file such as a writer that was killed leaves."""
+    path = folder / f".{name}.0123456789ab.part"
+    path.write_bytes(b"half")
+    return path
+
+
+def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
+    left = [leftover(tmp_path, name) for name in ("x", "other.bin")]
+    others = [tmp_path / name for name in (".x.part", "x.0123456789ab.part", ".x.0123456789AB.part")]
+    for path in others:
+        path.write_bytes(b"not ours")
+    write_whole(tmp_path / "y", b"new")
+    assert not [path for path in left if path.exists()]
+    assert all(path.exists() for path in others)
+
+
+def test_what_another_writer_is_writing_is_left_alone(tmp_path: Path) -> None:
+    path = leftover(tmp_path, "x")
+    with path.open("rb") as writer:
+        fcntl.flock(writer, fcntl.LOCK_EX)
+        write_whole(tmp_path / "y", b"new")
+        assert path.exists()
+    files.remove_leftovers.cache_clear()
+    write_whole(tmp_path / "y", b"new")
+    assert not path.exists()
+
+
+def test_a_temporary_file_that_was_taken_for_a_leftover_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[Path] = []
+
+    def take(_descriptor: int, _operation: int) -> None:
+        if not taken:
+            taken.extend(tmp_path.glob(".x.*.part"))
+            taken[0].unlink()
+
+    monkeypatch.setattr(fcntl, "flock", take)
+    write_whole(tmp_path / "x", b"new")
+    assert (tmp_path / "x").read_bytes() == b"new"
+    assert len(taken) == 1
+    assert names(tmp_path) == ["x"]

@@ -11,6 +11,7 @@ from parties import host_key
 
 from keyvault import hosts, passphrase
 from keyvault.errors import InputError, PassphraseError
+from keyvault.unlocking import Unlock
 
 
 @pytest.fixture
@@ -83,9 +84,9 @@ def test_a_host_key_is_opened_with_or_without(tmp_path: Path, typed: list[str]) 
     hosts.save_host_key(host_key("lab"), secret, b"word")
     hosts.save_host_key(host_key("lab"), plain, None)
     file.write_bytes(b"word\n")
-    assert passphrase.open_host_key(plain, None).key_size == 3072
-    assert passphrase.open_host_key(secret, str(file)).key_size == 3072
+    assert Unlock().host_key(plain).key_size == 3072
+    assert Unlock(str(file)).host_key(secret).key_size == 3072
     typed.append("word")
-    assert passphrase.open_host_key(secret, None).key_size == 3072
+    assert Unlock().host_key(secret).key_size == 3072
     with pytest.raises(PassphraseError, match="has no passphrase"):
-        passphrase.open_host_key(plain, str(file))
+        Unlock(str(file)).host_key(plain)

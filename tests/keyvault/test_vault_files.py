@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from parties import TERMS, small_vault
 
-from keyvault import errors, places, vault_key, vault_store
+from keyvault import errors, places, sealing, vault_key, vault_store
 from keyvault.vault import Vault
 
 PASSPHRASE = b"correct horse"
@@ -147,15 +147,58 @@ def use_all(home: Path) -> None:
         vault.issue("cam", TERMS)
 
 
-def test_a_newer_schema_is_refused(vault: Vault, home: Path) -> None:
+@pytest.mark.parametrize(("schema", "words"), [(99, "schema 99; this program knows"), (1, "schema 1 of a pre-release")])
+def test_other_schemas_are_refused(vault: Vault, home: Path, schema: int, words: str) -> None:
     with closing(sqlite3.connect(vault.path)) as database:
-        database.execute("PRAGMA user_version = 99")
-    with pytest.raises(errors.VaultError, match="schema 99"):
+        database.execute(f"PRAGMA user_version = {schema}")
+    with pytest.raises(errors.VaultSchemaError, match=words) as caught:
         Vault.open(home)
+    assert caught.value.hint
 
 
-def test_grants_refer_to_enrolled_sensors(vault: Vault) -> None:
-    with pytest.raises(errors.VaultDamagedError, match="FOREIGN KEY"), vault_store.explained(vault.path):
-        vault._connection.execute(
-            "INSERT INTO grants (sensor, epoch, key_id, issued, sealed) VALUES ('dog', 1, 'x', 0, x'00')"
-        )
+def test_files_refer_to_epochs_and_epochs_to_enrolled_sensors(vault: Vault) -> None:
+    for statement in (
+        "INSERT INTO epochs VALUES ('dog', 1, 'x', 'staged', '{}', 0, 0, 0, 0, NULL, x'00')",
+        "INSERT INTO files VALUES ('cam', 1, 1, 1, 1, '[]', 0, x'00')",
+        "INSERT INTO counters (sensor) VALUES ('dog')",
+    ):
+        with pytest.raises(errors.VaultDamagedError, match="FOREIGN KEY"), vault_store.explained(vault.path):
+            vault._connection.execute(statement)
+
+
+def test_there_is_never_a_second_primary_epoch(vault: Vault) -> None:
+    for _ in range(2):
+        vault.issue("cam", TERMS)
+    with pytest.raises(errors.VaultDamagedError, match="UNIQUE"), vault_store.explained(vault.path):
+        vault._connection.execute("UPDATE epochs SET state = 'primary'")
+
+
+def test_a_changed_epoch_is_refused(vault: Vault) -> None:
+    for _ in range(2):
+        vault.issue("cam", TERMS)
+    change(vault, "UPDATE epochs SET record = (SELECT record FROM epochs WHERE epoch = 1) WHERE epoch = 2")
+    with vault.change() as changing, pytest.raises(errors.VaultDamagedError, match="record of epoch cam 2 was changed"):
+        sealing.rotate(changing, "cam", sealing.Rotation())
+
+
+def test_the_passphrase_can_be_changed(vault: Vault, home: Path) -> None:
+    vault.issue("cam", TERMS)
+    with Vault.open(home) as other:
+        other.unlock(None)
+        vault.change_passphrase(PASSPHRASE)
+        with pytest.raises(errors.PassphraseError, match="changed just now"):
+            other.issue("cam", TERMS)
+    assert vault.issue("cam", TERMS).grant.epoch == 2
+    with Vault.open(home) as again:
+        for wrong in (None, b"other"):
+            with pytest.raises(errors.PassphraseError):
+                again.unlock(wrong)
+        again.unlock(PASSPHRASE)
+        with again.change() as changing:
+            assert sealing.rotate(changing, "cam", sealing.Rotation()).file.first == 3
+
+
+def test_nothing_of_the_old_lock_stays_in_the_file(vault: Vault) -> None:
+    stored = vault._connection.execute("SELECT stored_key FROM vault").fetchone()[0]
+    vault.change_passphrase(PASSPHRASE)
+    assert not [path for path in vault.path.parent.iterdir() if stored in path.read_bytes()]

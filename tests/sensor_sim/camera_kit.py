@@ -16,7 +16,7 @@ from keyvault.device import Device
 from keyvault.envelope import read_sealed
 from keyvault.grant import OpenGrant
 from keyvault.hosts import generate_host_key
-from keyvault.issuing import HostKey, IssuerSecrets, SensorKeys, Terms, issue_epoch
+from keyvault.issuing import Delivery, EpochSeed, HostKey, IssuerSecrets, SensorKeys, Terms, seal_delivery
 from keyvault.policy import Policy
 from sensor_sim import CameraSettings, LightScene, PixelModel, Shot, expose
 
@@ -41,15 +41,20 @@ def seal(
     *,
     owner: Device | None = None,
     epoch: int = 1,
+    serial: int | None = None,
+    min_epoch: int = 1,
+    status_max_age: int | None = None,
+    salt: bytes = b"e" * 32,
     days: tuple[float, float] = (-1, 1),
     issuer: Ed25519PrivateKey = ISSUER,
 ) -> Path:
-    """Write a sealed key that is valid between two days from now."""
+    """Write a sealed key that is valid between two days from now; its serial is its epoch unless one is given."""
     owner = owner or device()
     now = int(time.time())
-    terms = Terms(("lab",), policy, now + int(days[0] * DAY), now + int(days[1] * DAY))
+    terms = Terms(("lab",), policy, now + int(days[0] * DAY), now + int(days[1] * DAY), status_max_age)
     sensor = SensorKeys(owner.sensor, owner.kek, owner.signer.public_key())
-    path.write_bytes(issue_epoch(IssuerSecrets(b"r" * 32, issuer), sensor, [_host()], epoch, terms).data)
+    delivery = Delivery((EpochSeed(epoch, salt),), serial or epoch, min_epoch)
+    path.write_bytes(seal_delivery(IssuerSecrets(b"r" * 32, issuer), sensor, [_host()], delivery, terms).data)
     return path
 
 

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from adc_firmware import SampleRangeError, write
 from keyvault.errors import (
     AuthenticationError,
+    EpochRollbackError,
     ExpiredGrantError,
     GrantFormatError,
     InputError,
@@ -150,7 +151,9 @@ def test_the_newest_valid_epoch_is_used(tmp_path: Path, home: Path) -> None:
     for source in (folder, str(folder), keys, [keys[0], folder]):
         with Camera(source) as camera:
             assert camera.grant.epoch == 2
-    with Camera(keys[0]) as camera:
+    with pytest.raises(EpochRollbackError), Camera(keys[0]):
+        pass
+    with Camera(keys[0], device=enrol(tmp_path / "other")) as camera:  # a device that has used no key yet
         assert camera.grant.epoch == 1
     with pytest.raises(ExpiredGrantError), Camera(keys[2]):
         pass

@@ -21,6 +21,7 @@ from adc_firmware.packing import pack
 from keyvault.policy import Cfa, Policy
 from sensor_sim import CameraSettings, Shot, draw_chart
 from sensor_sim.cli import sensor_sim
+from sensor_sim.keys import open_newest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 POLICY = Policy(32, 24)
@@ -213,6 +214,7 @@ REFUSALS = [
 @pytest.mark.parametrize(("arguments", "code", "words"), [r[1:] for r in REFUSALS], ids=[r[0] for r in REFUSALS])
 def test_refusals(place: Path, arguments: list[str], code: int, words: str, capfd: pytest.CaptureFixture[str]) -> None:
     prepare(place)
+    open_newest("sealed.bin")  # which the sensor remembers
     before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
     result = capture(*arguments)
     assert result.exit_code == code, result.output
@@ -262,6 +264,7 @@ main()
 )
 def test_a_killed_capture_leaves_the_old_file_or_the_new_one(place: Path, step: str, after: str, new: bool) -> None:
     (place / "a.dng").write_bytes(b"old")
+    open_newest("sealed.bin")  # so that only the frame is written
     program = KILLED.format(step=step, after=after)
     arguments = ["capture", "--key", "sealed.bin", "-o", "a.dng"]
     run = subprocess.run(

@@ -28,6 +28,7 @@ from keyvault.policy import Policy
 from sensor_sim import Camera, Request
 from sensor_sim.cli import sensor_sim
 from sensor_sim.errors import FramesDroppedError
+from sensor_sim.keys import open_newest
 from sensor_sim.metadata_file import MetadataFile
 from sensor_sim.outputs import FrameNames
 from sensor_sim.recording import Plan, Recorded, record, stopping
@@ -345,6 +346,7 @@ REFUSALS = [
 def test_refusals(place: Path, arguments: list[str], code: int, words: str) -> None:
     seal(place / "sealed1.bin", POLICY)
     cv2.imwrite("shot1.png", np.zeros((24, 32, 3), np.uint8))
+    open_newest("sealed.bin")  # which the sensor remembers
     before = {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
     result = run(*arguments)
     assert result.exit_code == code, result.output

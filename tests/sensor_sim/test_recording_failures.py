@@ -106,8 +106,8 @@ def no_room() -> Iterator[None]:
 
 @pytest.mark.parametrize("name", ["frame.dng", "frame.npy", "frame.tif"])
 def test_without_room_nothing_is_left_and_the_stream_goes_on(tmp_path: Path, key: Path, name: str) -> None:
-    before = sorted(tmp_path.iterdir())
     with Camera(key, device=device(), settings=QUICK) as camera:
+        before = sorted(tmp_path.iterdir())
         camera.start()
         with camera.capture_request() as request:
             with no_room(), pytest.raises(OutputError, match=name):

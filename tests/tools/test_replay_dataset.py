@@ -47,13 +47,13 @@ POLICIES = {
 
 @pytest.fixture(scope="module")
 def camera_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with an enrolled sensor, and one sealed key for each policy, made by a vault."""
+    """A home with an enrolled sensor and its sealed key for each policy, made by a vault."""
     base = tmp_path_factory.mktemp("camera") / "home"
     with Vault.create(base, None) as vault:
-        vault.enroll_sensor("cam", base / "devices" / "cam.json")
         vault.enroll_host("lab", generate_host_key().public_key())
         for name, policy in POLICIES.items():
-            (base / f"{name}.bin").write_bytes(vault.issue("cam", Terms(("lab",), policy, 0, 2**32)).data)
+            vault.enroll_sensor(name, base / "devices" / f"{name}.json")
+            (base / f"{name}.bin").write_bytes(vault.issue(name, Terms(("lab",), policy, 0, 2**32)).data)
     return base
 
 
@@ -78,7 +78,7 @@ def replay(key: Path, *arguments: str) -> None:
 
 
 def opened(key: Path) -> OpenGrant:
-    device = Device.load(key.parent / "devices" / "cam.json")
+    device = Device.load(key.parent / "devices" / f"{key.stem}.json")
     return read_sealed(key, device.issuer).open_as_sensor(device)
 
 
