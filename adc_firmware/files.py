@@ -72,7 +72,7 @@ def read(path: Path | str, grants: Mapping[str, Grant]) -> PrivateFrame:
             container.check_head(head, size, grants)
             return container.decode(_bytes(path, size), grants)
         if not sidecar.path_of(path).is_file():
-            raise _no_frame(path)
+            raise no_frame(path)
         beside = Sidecar.from_bytes(_start(sidecar.path_of(path), sidecar.MAX_BYTES + 1))
         data_file.check_head(beside, size, grants)
         return data_file.decode(_bytes(path, size), beside, grants)
@@ -120,7 +120,8 @@ def _container(head: bytes) -> Container | None:
     return next((container for container in CONTAINERS.values() if container.claims(head)), None)
 
 
-def _no_frame(path: Path) -> FrameError:
+def no_frame(path: Path) -> FrameError:
+    """What a file is that holds no private frame and has no sidecar."""
     if _is_sidecar(path):
         return FrameError("this is the sidecar of a private frame", hint=f"give the data file, {path.stem}")
     return FrameError(

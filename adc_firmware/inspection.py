@@ -16,7 +16,7 @@ from adc_firmware import data_file, sidecar
 from adc_firmware.container import check_length, disagreement
 from adc_firmware.encodings import Encoding
 from adc_firmware.errors import FrameError
-from adc_firmware.files import CONTAINERS
+from adc_firmware.files import CONTAINERS, no_frame
 from adc_firmware.frame import FrameHeader
 from adc_firmware.record import Record
 from adc_firmware.sidecar import Sidecar
@@ -72,10 +72,7 @@ def _contained(path: Path, head: bytes, encoding: Encoding) -> UnverifiedFrame:
 def _beside(path: Path) -> UnverifiedFrame:
     other = sidecar.path_of(path)
     if not other.is_file():
-        raise FrameError(
-            "this is not a private frame",
-            hint=f"sensor-sim capture writes them; npy and packed samples need {other.name} beside them",
-        )
+        raise no_frame(path)
     beside = Sidecar.from_bytes(_bytes(other, sidecar.MAX_BYTES + 1))
     header = beside.record.header
     if not beside.encoding.holds(header.policy):

@@ -192,10 +192,12 @@ class FrameBuffers:
     def _flush(self, after_ns: int | None) -> None:
         if after_ns is None:
             return
+        before = self._flushed
         while self._queue and self._queue[0].slot.start_ns < after_ns:
             self._queue.popleft()
             self._flushed += 1
-        self._changed.notify_all()
+        if self._flushed > before:  # or those who wait to flush would wake each other without end
+            self._changed.notify_all()
 
     def _hand_over(self) -> Request:
         sequence = self._queue[0].slot.sequence

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from keyvault.cli_options import file_option
+from keyvault.errors import OutputError
 from keyvault.files import check_outputs, write_whole
 
 if TYPE_CHECKING:
@@ -61,6 +62,9 @@ def _check_outputs(frames: tuple[Path, ...], outputs: list[Path], options: dict[
 
     trust = [options["trust"]] if options["trust"] else []
     check_outputs(outputs, [*frames, *map(path_of, frames), *options["keys"], *trust])
+    for output in outputs:
+        if output.suffix.lower() != ".png":
+            raise OutputError(f"output {output} is not named as the PNG that it would be", hint="write a name in .png")
 
 
 def _grants(options: dict[str, Any]) -> Mapping[str, Grant]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -49,5 +51,9 @@ class MetadataFile:
         if self._file is None:
             self._file = self._path.open("r+b", buffering=0)
             return
-        self._file.seek(-len(_END), 2)
-        self._file.write(_BETWEEN + text + _END)  # one system call: it happens or it does not
+        end, added = self._file.seek(-len(_END), 2), _BETWEEN + text + _END
+        if self._file.write(added) < len(added):  # one system call; a full disk takes a part
+            self._file.seek(end)
+            self._file.write(_END)
+            self._file.truncate()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -72,4 +72,4 @@ def _is_image(path: Path) -> bool:
 
 def _natural(path: Path) -> list[tuple[int, str]]:
     parts = re.split(r"([0-9]+)", path.name)
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in parts] + [(-1, path.name)]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts] + [(-1, path.name)]

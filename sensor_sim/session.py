@@ -56,12 +56,12 @@ class Session:
 
     def reconfigure(self, configuration: StreamConfiguration, scenes: Callable[[], SceneFeed] | None) -> None:
         """Stream otherwise from now on, with the scenes opened again if that is how; all or nothing."""
-        setup = replace(self.setup, frame_rate=configuration.frame_rate)
+        replace(self.setup, frame_rate=configuration.frame_rate)  # refused before the scenes change
         if scenes is not None:
             feed = scenes()
             self._supplies.feed.close()
             self._supplies = replace(self._supplies, feed=feed)
-        self.change(lambda _: setup)
+        self.change(lambda setup: replace(setup, frame_rate=configuration.frame_rate))
 
     def capture(self, scene: Scene | None, number: int | None) -> PrivateFrame:
         """One frame in this thread."""

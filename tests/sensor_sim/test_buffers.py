@@ -95,6 +95,22 @@ def test_a_flush_keeps_what_began_after_it() -> None:
     assert (stats.flushed, stats.queued, stats.delivered) == (2, 1, 1)
 
 
+def test_those_who_wait_with_a_flush_do_not_keep_each_other_awake() -> None:
+    queue, woken = buffers(), []
+
+    def flush() -> None:
+        with pytest.raises(FrameTimeoutError):
+            queue.take(time.monotonic_ns(), 0.2)
+
+    threads = [threading.Thread(target=flush) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    assert queue.wait_until(time.monotonic_ns() + 10**8, lambda: bool(woken.append(None)))
+    for thread in threads:
+        thread.join()
+    assert len(woken) < 10
+
+
 def test_a_forgotten_request_gives_its_buffer_back_and_a_released_one_only_once() -> None:
     queue = buffers(2)
     for sequence in range(2):

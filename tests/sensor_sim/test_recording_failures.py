@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import resource
 import signal
@@ -22,6 +23,7 @@ import adc_firmware
 from keyvault.errors import InputError, OutputError
 from keyvault.policy import Policy
 from sensor_sim import Camera, CameraSettings, Request, SceneError
+from sensor_sim.metadata_file import MetadataFile
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 POLICY = Policy(64, 48)
@@ -119,6 +121,18 @@ def test_without_room_nothing_is_left_and_the_stream_goes_on(tmp_path: Path, key
     assert (stats.delivered, stats.held, stats.error) == (2, 0, None)
     opened = open_sealed(key)
     assert adc_firmware.read(tmp_path / name, {opened.grant.key_id: opened.grant}).header.counter == 0
+
+
+def test_a_metadata_file_without_room_keeps_the_records_before(tmp_path: Path) -> None:
+    path, filler = tmp_path / "all.json", "x" * 1500
+    with MetadataFile(path) as metadata:
+        for number in range(2):
+            metadata.add({"number": number, "filler": filler})
+        with no_room(), pytest.raises(OutputError, match=r"all\.json"):
+            metadata.add({"number": 2, "filler": filler})
+        assert [record["number"] for record in json.loads(path.read_text())] == [0, 1]
+        metadata.add({"number": 3, "filler": filler})
+    assert [record["number"] for record in json.loads(path.read_text())] == [0, 1, 3]
 
 
 def test_a_callback_without_room_ends_the_stream_with_its_error(tmp_path: Path, key: Path) -> None:

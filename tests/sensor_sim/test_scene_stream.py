@@ -104,14 +104,15 @@ def test_what_is_no_video_is_refused_at_once(tmp_path: Path, content: bytes) -> 
 
 
 def test_a_folder_is_in_the_order_in_which_people_count(tmp_path: Path) -> None:
-    for number, code in ((10, 200), (9, 120), (1, 40)):
+    for number, code in ((10, 160), (9, 120), (1, 40), ("\N{SUPERSCRIPT TWO}", 200)):
         cv2.imwrite(str(tmp_path / f"img{number}.png"), grey(code))
+    cv2.imwrite(str(tmp_path / "\N{SUPERSCRIPT TWO}1.png"), grey(240))  # a digit, but no number
     (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / ".hidden.png").write_bytes(b"")
     (tmp_path / "more").mkdir()
     with open_scenes(tmp_path, POLICY) as stream:
-        assert stream.count == 3
-        assert levels(stream) == light(40, 120, 200)
+        assert stream.count == 5
+        assert levels(stream) == light(40, 120, 160, 200, 240)
 
 
 def test_a_damaged_or_vanished_image_is_named(tmp_path: Path) -> None:

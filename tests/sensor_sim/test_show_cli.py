@@ -113,7 +113,7 @@ REFUSALS = [
     ("text", ["text.dng"], 3, "not a private frame"),
     ("a folder", ["folder"], 3, "folder"),
     ("a pipe", ["pipe"], 3, "pipe"),
-    ("a sidecar", ["a.npy.json"], 3, "not a private frame"),
+    ("a sidecar", ["a.npy.json"], 3, "give the data file, a.npy"),
     ("a changed frame under its key", ["changed.dng", "--key", "sealed.bin"], 6, "changed.dng"),
     ("another key", ["a.dng", "--key", "other.bin"], 7, "epoch 1"),
     ("another vault's key", ["a.dng", "--key", "theirs.bin"], 6, "trusted"),
@@ -123,6 +123,7 @@ REFUSALS = [
     ("a picture over a sidecar", ["a.npy", "-o", "a.npy.json"], 4, "inputs"),
     ("one name for two", ["a.dng", "a.npy", "-o", "v.png"], 4, "frame%05d"),
     ("no folder", ["a.dng", "-o", "none/v.png"], 4, "none"),
+    ("a picture of another kind", ["a.dng", "-o", "v.jpg"], 4, "PNG"),
     ("no frame", [], 2, "FRAMES"),
 ]
 

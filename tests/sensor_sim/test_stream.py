@@ -504,6 +504,9 @@ def test_files_of_a_stream_verify(key: Path, tmp_path: Path) -> None:
             request.save(str(tmp_path / "b.bin"), encoding="npy")
             frame = request.frame
         metadata = camera.capture_file(tmp_path / "c.png")
+        array = camera.capture_array()
+        assert (array.dtype, array.shape, array.flags.writeable) == (np.uint16, frame.samples.shape, False)
+        assert not np.array_equal(array, frame.samples)
     for name in ("a.dng", "b.bin"):
         assert np.array_equal(adc_firmware.read(tmp_path / name, grants).samples, frame.samples)
     assert adc_firmware.read(tmp_path / "c.png", grants).header.counter == metadata["Counter"] == 1
