@@ -162,7 +162,7 @@ def open_session(
     clock, marks = _clock(now), places.marks_folder(base)
     with _identity(identity, passphrase, base) as key:
         issuer = trust if isinstance(trust, Ed25519PublicKey) else load_issuer(Path(trust or places.issuer_file(base)))
-        listed = newest_status(marks, issuer, Path(status) if status else None, places.status_file(base))
+        listed = newest_status(marks, issuer, Path(status) if status else None, places.status_file(base), clock())
         host = Host(key, issuer, Standing(marks, listed, thumbprint(key.public_key())))
         opened, refused = open_all(sources, host, clock())
     if not opened:

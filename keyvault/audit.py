@@ -20,6 +20,8 @@ from keyvault.errors import AuditHeadError, AuditHeadFormatError, AuditRecordErr
 from keyvault.identity import thumbprint
 
 MAX_HEAD = 512
+FIRST = "init"
+"""The operation that begins a log; no other does."""
 _RECORD_DOMAIN, _HEAD_DOMAIN = b"privcam/audit/record/1", b"privcam/audit/head/1"
 _BEFORE_FIRST = bytes(32)
 _LINE = re.compile(
@@ -124,12 +126,11 @@ def record(
     Raises:
         TypeError: a detail is of another type, such as bytes.
         ValueError: a detail has the name of a secret, such as ``salt`` or ``epoch_key``.
-        AuditHeadError: the head was not signed by the issuer, who signs nothing that builds on it.
+        AuditHeadError: the head is missing, or was not signed by the issuer, who signs nothing that builds on it.
     """
     for name, value in detail.items():
         _refuse_secret(name, value)
-    begun = database.execute("SELECT 1 FROM audit_head").fetchone()
-    end = head(database, signer.public_key()) if begun else None
+    end = None if operation == FIRST else head(database, signer.public_key())  # an emptied log does not begin anew
     seq, before = (end.seq, end.hash) if end else (0, _BEFORE_FIRST)
     data = canonical.dumps(Record(seq + 1, now, operation, subject, dict(detail)).to_json())
     digest = _digest(before, data)

@@ -29,6 +29,7 @@ from keyvault.errors import (
 from keyvault.files import read_bounded
 from keyvault.hygiene import wipe
 from keyvault.secret_files import write_secret
+from keyvault.table_macs import TableMacs
 from keyvault.vault import Vault
 from keyvault.vault_key import NONCE_BYTES, SALT_BYTES, Argon2, Lock, Secret
 from keyvault.vault_store import check_schema, explained, migrate
@@ -57,7 +58,9 @@ def make(vault: Vault, passphrase: bytes) -> bytes:
     copy, own_key = vault.snapshot()
     try:
         lock, key = Lock.create(None)
-        vault_records.relock(copy, own_key, lock, key)
+        macs = TableMacs(copy, own_key)
+        vault_records.relock(copy, own_key, lock, key, macs)
+        macs.renew()
         data = bytearray(copy.serialize())
     finally:
         copy.close()
@@ -110,11 +113,14 @@ def _renewed(data: bytes, file: Path, secret: Secret) -> tuple[bytes, Ed25519Pub
         check_schema(database, file)
         migrate(database)
         lock, key = Lock.create(secret)
-        vault_records.relock(database, vault_records.read_lock(database).open(None), lock, key)
+        own_key = vault_records.read_lock(database).open(None)
+        macs = TableMacs(database, own_key)
+        vault_records.relock(database, own_key, lock, key, macs)
         registry.skip_numbers(database, LOST)
         signer = vault_records.issuer_secrets(database, key).signer
         detail = {"protected": secret is not None, "skipped": LOST}
         audit.record(database, signer, "recover", "vault", detail, int(time.time()))
+        macs.renew()
         return database.serialize(), signer.public_key()
     finally:
         database.close()

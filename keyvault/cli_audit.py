@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from keyvault import audit
+from keyvault import audit, home_claims
 from keyvault.audit import Head, Record
 from keyvault.cli_options import file_option, say
 from keyvault.console import Group
@@ -33,10 +33,12 @@ def verify(base: Path, head_file: Path | None) -> None:
     """
     kept = _read_head(head_file) if head_file else None
     with Vault.open(base) as vault, vault.reading() as database:
+        compared = home_claims.check_issuer(base, vault.issuer)
         end = audit.verify(database, vault.issuer, kept)
         (newest,) = audit.listed(database, 1)
     say("records", f"{end.seq}, none missing or changed")
     say("last", f"{utc(newest.time)}  {newest.operation} {newest.subject}")
+    say("issuer", "the key in issuer.pub" if compared else "as the vault's file says: there is no issuer.pub")
     if kept is not None:
         say("kept", f"the log goes on from record {kept.seq}, where its head was kept")
 
@@ -60,6 +62,7 @@ def show(base: Path, last: int | None, as_json: bool) -> None:
 def head(base: Path) -> None:
     """Print the signed head of the log in one line, to be kept where the vault's file is not; needs no passphrase."""
     with Vault.open(base) as vault, vault.reading() as database:
+        home_claims.check_issuer(base, vault.issuer)
         line = audit.head(database, vault.issuer).to_line()
     click.echo(line)
 

@@ -36,13 +36,13 @@ _VAULT: dict[str, VaultCheck] = {
     "destruction": doctor_keys.destruction,
     "policy": doctor_keys.policies,
 }
-_UNLOCKED: dict[str, VaultCheck] = {"terms": doctor_keys.terms}
+_UNLOCKED: dict[str, VaultCheck] = {"tables": doctor_records.tables, "terms": doctor_keys.terms}
 _WIDTH = 100
 _INDENT = 21
 
 
 @click.command()
-@click.option("--unlock", "records", is_flag=True, help="Open the vault, and check its encrypted records too.")
+@click.option("--unlock", "records", is_flag=True, help="Open the vault, and check its rows and encrypted records too.")
 @click.option("--strict", is_flag=True, help="Warnings count as problems.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @existing_secret

@@ -2,7 +2,8 @@
 
 Each check is one function of a :class:`Patient` that returns what it found.  Checks of files are in
 :mod:`keyvault.doctor_files`, of the vault's sensors, hosts and epochs in :mod:`keyvault.doctor_keys`,
-and of its records in :mod:`keyvault.doctor_records`.  Nothing is changed, and no key is needed.
+and of its records in :mod:`keyvault.doctor_records`.  Nothing is changed.  No key is needed, but
+for rows and encrypted records, which only an unlocked vault can check.
 """
 
 from __future__ import annotations

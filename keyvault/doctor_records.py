@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 from keyvault import audit
 from keyvault.doctor import Finding, Level, VaultPatient
 from keyvault.errors import AuditError
 from keyvault.grant import utc
 from keyvault.status_list import CLOCK_SKEW
+from keyvault.table_macs import TableMacs
 
 _OLD_BACKUP = 30 * 86_400
 _NEWEST = (
@@ -37,13 +39,21 @@ def clock(patient: VaultPatient) -> Iterator[Finding]:
 
 
 def log(patient: VaultPatient) -> Iterator[Finding]:
-    """A record of the audit log that is missing, changed or out of order."""
+    """A record of the audit log that is missing, changed, out of order."""
     try:
         end = audit.verify(patient.database, patient.vault.issuer)
     except AuditError as error:
         yield Finding("audit", Level.PROBLEM, str(error), error.hint)
     else:
         yield Finding("audit", Level.OK, f"{end.seq} records, none missing or changed")
+
+
+def tables(patient: VaultPatient) -> Iterator[Finding]:
+    """Rows that were changed, removed or set back from outside, which only an unlocked vault can tell."""
+    database, key = patient.vault.snapshot()
+    with closing(database):
+        TableMacs(database, key).check_all()
+    yield Finding("tables", Level.OK, "every row is as the vault left it")
 
 
 def backup(patient: VaultPatient) -> Iterator[Finding]:

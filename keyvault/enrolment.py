@@ -15,6 +15,7 @@ from keyvault.grant import Kind
 from keyvault.hosts import check_strength
 from keyvault.identity import check_name, thumbprint
 from keyvault.issuing import HostKey, SensorKeys
+from keyvault.table_macs import HOSTS, of_sensor
 
 
 def sensor(change: Change, name: str, device_file: Path) -> Device:
@@ -28,6 +29,7 @@ def sensor(change: Change, name: str, device_file: Path) -> Device:
         OutputError: the file belongs to another device, or cannot be written.
     """
     check_name(name, "sensor")
+    change.macs.open(of_sensor(name))
     registry.refuse_taken(change.database, Kind.SENSOR, name)
     device = _device(name, device_file, change.secrets.signer.public_key())
     registry.add_sensor(change.database, change.key, SensorKeys(name, device.kek, device.signer.public_key()))
@@ -44,6 +46,7 @@ def host(change: Change, name: str, public: RSAPublicKey) -> HostKey:
     """
     check_name(name, "host")
     check_strength(public)
+    change.macs.open(HOSTS)
     enrolled = HostKey(name, public)
     registry.add_host(change.database, change.key, enrolled)
     change.note("enroll", f"host {name}", kid=enrolled.recipient.kid)

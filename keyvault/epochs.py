@@ -15,7 +15,7 @@ from typing import Any
 from keyvault import canonical
 from keyvault.derivation import KEY_BYTES
 from keyvault.errors import PrivcamError, StateError, UnknownNameError, VaultDamagedError
-from keyvault.grant import Grant, utc
+from keyvault.grant import MAX_TIME, Grant, utc
 from keyvault.issuing import EpochSeed, Terms
 from keyvault.policy import Policy
 from keyvault.vault_key import VaultKey
@@ -132,10 +132,27 @@ def newest_staged(database: sqlite3.Connection, sensor: str) -> Epoch | None:
     return _first(database, "state = 'staged'", sensor)
 
 
-def due(database: sqlite3.Connection, now: int) -> list[Epoch]:
-    """The epochs whose key is to be destroyed by now."""
-    query = f"SELECT {_COLUMNS} FROM epochs WHERE destroy_at <= ? ORDER BY sensor, epoch"  # noqa: S608
-    return [_epoch(row) for row in database.execute(query, (now,))]
+def chosen(database: sqlite3.Connection, sensor: str, number: int | None) -> Epoch:
+    """The epoch of that number, or the primary one, or the newest where there is none; UnknownNameError."""
+    if number is not None:
+        return get(database, sensor, number)
+    found = primary(database, sensor) or last(database, sensor)
+    if found is None:
+        raise UnknownNameError(f"sensor {sensor} has no epochs", hint=f"make one with keyvault issue --sensor {sensor}")
+    return found
+
+
+def usable(epoch: Epoch) -> Epoch:
+    """An epoch that can be handed out; StateError for any other."""
+    if epoch.state not in USABLE:
+        raise not_allowed(epoch, "be handed out")
+    return epoch
+
+
+def due(database: sqlite3.Connection, sensor: str, now: int) -> list[Epoch]:
+    """The epochs of a sensor whose key is to be destroyed by now."""
+    query = f"SELECT {_COLUMNS} FROM epochs WHERE sensor = ? AND destroy_at <= ? ORDER BY epoch"  # noqa: S608
+    return [_epoch(row) for row in database.execute(query, (sensor, now))]
 
 
 def content(database: sqlite3.Connection, key: VaultKey, epoch: Epoch) -> Content:
@@ -226,5 +243,12 @@ def _first(database: sqlite3.Connection, condition: str, sensor: str) -> Epoch |
 
 
 def _epoch(row: tuple[Any, ...]) -> Epoch:
-    sensor, number, key_id, state, *rest = row
-    return Epoch(sensor, number, key_id, State(state), *rest)
+    sensor, number, key_id, state, policy, *times = row
+    if state not in set(State) or not all(
+        type(time) is int and 0 <= time <= MAX_TIME for time in times if time is not None
+    ):
+        raise VaultDamagedError(
+            f"the table's line of epoch {number} of sensor {sensor} was changed from outside",
+            hint="restore a backup of the vault",
+        )
+    return Epoch(sensor, number, key_id, State(state), policy, *times)

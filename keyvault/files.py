@@ -6,7 +6,7 @@ import fcntl
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -169,10 +169,14 @@ def make_folder(folder: Path) -> None:
         raise OutputError(f"cannot make {folder}: {error.strerror}", hint="choose another folder") from error
 
 
-def read_bounded(path: Path, limit: int, what: str) -> bytes:
-    """Read a file of at most ``limit`` bytes; InputError names ``what`` if that fails."""
+def read_bounded(path: Path, limit: int, what: str, check: Callable[[os.stat_result], None] = lambda _: None) -> bytes:
+    """Read a file of at most ``limit`` bytes; InputError names ``what`` if that fails.
+
+    ``check`` gets the status of the very file that is read, and raises to refuse it.
+    """
     try:
         with path.open("rb") as file:
+            check(os.fstat(file.fileno()))
             data = file.read(limit + 1)
     except OSError as error:
         raise InputError(

@@ -16,6 +16,7 @@ from keyvault.errors import (
     StateError,
     UnknownNameError,
 )
+from keyvault.table_macs import of_sensor
 from keyvault.vault import Vault
 
 BATCH = 100
@@ -47,6 +48,7 @@ def run(vault: Vault, sensors: Sequence[str], operation: Callable[[Change, str],
             for name in sensors[start : start + BATCH]:
                 try:
                     with change.part():
+                        change.macs.open(of_sensor(name))
                         results.append(operation(change, name))
                 except _OF_ONE_SENSOR as error:
                     refused.append((name, error))

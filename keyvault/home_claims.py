@@ -7,7 +7,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from keyvault import places
-from keyvault.errors import OutputError, VaultExistsError
+from keyvault.errors import OutputError, VaultDamagedError, VaultExistsError
 from keyvault.files import write_whole
 from keyvault.hosts import load_issuer, public_pem
 from keyvault.identity import thumbprint
@@ -28,6 +28,24 @@ def refuse_issuer_of_another(base: Path, issuer: Ed25519PublicKey | None = None)
     path = places.issuer_file(base)
     if path.exists() and (issuer is None or thumbprint(load_issuer(path)) != thumbprint(issuer)):
         raise OutputError(f"{path} exists: this home trusts another vault", hint="give another --home, or move it away")
+
+
+def check_issuer(base: Path, issuer: Ed25519PublicKey) -> bool:
+    """Hold the key that a vault's file names against the home's ``issuer.pub``; False if there is none.
+
+    Raises:
+        VaultDamagedError: they differ, so one of them was replaced.
+    """
+    path = places.issuer_file(base)
+    if not path.exists():
+        return False
+    trusted = thumbprint(load_issuer(path))
+    if trusted != thumbprint(issuer):
+        raise VaultDamagedError(
+            f"the vault's file names the issuer key {thumbprint(issuer)}, and {path} holds key {trusted}",
+            hint="restore a backup, or the right issuer.pub, of which every host has a copy",
+        )
+    return True
 
 
 def write_issuer(base: Path, issuer: Ed25519PublicKey) -> Path:

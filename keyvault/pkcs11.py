@@ -158,7 +158,8 @@ def make_key(uri: TokenUri, pin: bytes, bits: int = MIN_RSA_BITS) -> tuple[RSAPu
     read out: sensitive and not extractable.
 
     Raises:
-        As :func:`open_key`, and TokenKeyExposedError if the token did not keep the new key in; it is removed then.
+        As :func:`open_key`, and TokenKeyExposedError if the key can be read out of the token; a new one is
+            removed then.
         TokenError: the URI names no object.
     """
     check_bits(bits)
@@ -167,7 +168,12 @@ def make_key(uri: TokenUri, pin: bytes, bits: int = MIN_RSA_BITS) -> tuple[RSAPu
     with open_session(uri, pin, writable=True) as session:
         there = _found(session, uri)
         if there:
-            public = _public(_the_one(there, uri))
+            key = _the_one(there, uri)
+            if _exposed(key):
+                raise TokenKeyExposedError(
+                    f"the token's key {uri.object!r} can be read out of it", hint="make another, under another name"
+                )
+            public = _public(key)
             check_strength(public)
             return public, False
         return _make(session, uri, bits), True
@@ -188,13 +194,20 @@ def _make(session: Session, uri: TokenUri, bits: int) -> RSAPublicKey:
         )
     except PKCS11Error as error:
         raise refused("cannot make an RSA key", error) from error
-    if private[Attribute.EXTRACTABLE] or not private[Attribute.SENSITIVE]:
+    if _exposed(private):
         private.destroy()
         public.destroy()
         raise TokenKeyExposedError(
             "the token makes RSA keys that can be read out of it", hint="make the key with the token's own tools"
         )
     return _public(private)
+
+
+def _exposed(key: Any) -> bool:
+    """Whether a private key can be read out of its token."""
+    from pkcs11 import Attribute  # noqa: PLC0415
+
+    return bool(key[Attribute.EXTRACTABLE]) or not key[Attribute.SENSITIVE]
 
 
 def _found(session: Session, uri: TokenUri) -> list[Any]:

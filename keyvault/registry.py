@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
-from keyvault.derivation import KEY_BYTES
+from keyvault.derivation import KEY_BYTES, MAX_EPOCH
 from keyvault.errors import NameTakenError, StateError, UnknownNameError, VaultDamagedError
-from keyvault.grant import Kind, utc
+from keyvault.grant import MAX_TIME, Kind, utc
 from keyvault.issuing import HostKey, SensorKeys
 from keyvault.vault_key import VaultKey
 
@@ -87,7 +87,10 @@ def list_enrolled(database: sqlite3.Connection, kind: Kind) -> list[Enrolled]:
         "WHERE enrolled.kind = ? ORDER BY name",
         (kind,),
     )
-    return [Enrolled(*row) for row in rows]
+    found = [Enrolled(*row) for row in rows]
+    for one in found:
+        _check_time(one.changed, kind, one.name)
+    return found
 
 
 def names(database: sqlite3.Connection, kind: Kind, state: str | None = None) -> list[str]:
@@ -149,7 +152,13 @@ def take_numbers(database: sqlite3.Connection, sensor: str, *, epoch: bool) -> N
         "RETURNING next_epoch - ?1, next_serial - 1, min_epoch",
         (int(epoch), sensor),
     ).fetchone()
-    return Numbers(*row)
+    numbers = Numbers(*row)
+    if not 1 <= numbers.epoch <= MAX_EPOCH:
+        raise VaultDamagedError(
+            f"the next epoch of sensor {sensor} would be {numbers.epoch}, of {MAX_EPOCH} at most",
+            hint="restore a backup of the vault",
+        )
+    return numbers
 
 
 def min_epoch(database: sqlite3.Connection, sensor: str) -> int:
@@ -199,7 +208,15 @@ def _row(database: sqlite3.Connection, kind: Kind, name: str) -> tuple[Any, ...]
     row: tuple[Any, ...] | None = database.execute(query, (kind, name)).fetchone()
     if row is None:
         raise _unknown(kind, name, names(database, kind))
+    _check_time(row[3], kind, row[0])
     return row
+
+
+def _check_time(moment: object, kind: Kind, name: str) -> None:
+    if type(moment) is not int or not 0 <= moment <= MAX_TIME:
+        raise VaultDamagedError(
+            f"the table's line of {kind} {name} was changed from outside", hint="restore a backup of the vault"
+        )
 
 
 def _unknown(kind: Kind, name: str, known: Sequence[str]) -> UnknownNameError:

@@ -131,7 +131,7 @@ def rewrap(change: Change, sensor: str, recipients: Recipients, number: int | No
         UnknownNameError: no such sensor, epoch or host.
         InputError: no host would be left.
     """
-    name = registry.own_name(change.database, Kind.SENSOR, sensor)
+    name = change.own_name(Kind.SENSOR, sensor)
     epoch = _primary(change, name) if number is None else _usable(change, name, number)
     for_sensor = epoch.state is State.PRIMARY
     keys = change.sensor(name, active=for_sensor)
@@ -165,7 +165,7 @@ def grant(change: Change, sensor: str, hosts: Sequence[str], span: range, valid_
         raise InputError(f"a file holds 1 to {MAX_EPOCHS} epochs, not {len(span)}", hint="grant them in parts")
     chosen = [_usable(change, keys.name, number) for number in span]
     contents = [epochs.content(change.database, change.key, epoch) for epoch in chosen]
-    _one_policy(chosen)
+    _one_policy(keys.name, contents)
     terms = _terms_of_range([content.terms for content in contents])
     terms = replace(terms, hosts=_checked_hosts(change, hosts))
     if valid_for is not None:
@@ -240,8 +240,8 @@ def _usable(change: Change, sensor: str, number: int) -> Epoch:
 
 def _hosts(change: Change, before: Sequence[str], wanted: Recipients) -> tuple[str, ...]:
     """The hosts of an epoch after a change: those named, and of those before all that are not revoked."""
-    removed = {registry.own_name(change.database, Kind.HOST, name) for name in wanted.remove}
-    active = set(registry.names(change.database, Kind.HOST, registry.ACTIVE))
+    removed = {change.own_name(Kind.HOST, name) for name in wanted.remove}
+    active = change.active_hosts()
     kept = [name for name in before if name in active] if wanted.only is None else _checked_hosts(change, wanted.only)
     added = [change.host(name).name for name in wanted.add]
     hosts = tuple(name for name in dict.fromkeys([*kept, *added]) if name not in removed)
@@ -265,12 +265,14 @@ def _left_out(before: Iterable[str], now: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(before) - set(now)))
 
 
-def _one_policy(chosen: Sequence[Epoch]) -> None:
-    for epoch in chosen:
-        if epoch.policy != chosen[0].policy:
+def _one_policy(sensor: str, contents: Sequence[Content]) -> None:
+    first = contents[0]
+    for content in contents:
+        if content.terms.policy != first.terms.policy:
+            number = content.seed.number
             raise PolicyError(
-                f"epochs {chosen[0].number} and {epoch.number} of sensor {epoch.sensor} have different policies",
-                hint=f"grant {chosen[0].number} to {epoch.number - 1} and the rest in files of their own",
+                f"epochs {first.seed.number} and {number} of sensor {sensor} have different policies",
+                hint=f"grant {first.seed.number} to {number - 1} and the rest in files of their own",
             )
 
 

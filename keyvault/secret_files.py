@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -39,17 +40,24 @@ def read_secret(path: Path, limit: int, what: str) -> bytes:
     """Read a file of at most ``limit`` bytes that only its owner can read.
 
     Raises:
-        ExposedFileError: its group or everybody can read or write it.
+        ExposedFileError: its group or everybody can read or write it, or another user owns it.
         InputError: it cannot be read or is too large.
     """
-    data = read_bounded(path, limit, what)
-    check_private(path, what)
-    return data
+    return read_bounded(path, limit, what, lambda status: _check(path, status, what))
 
 
 def check_private(path: Path, what: str) -> None:
-    """Raise ExposedFileError unless only the owner of an existing file can read it."""
-    mode = stat.S_IMODE(path.stat().st_mode)
+    """Raise ExposedFileError unless an existing file is the user's and only its owner can read it."""
+    _check(path, path.stat(), what)
+
+
+def _check(path: Path, status: os.stat_result, what: str) -> None:
+    if status.st_uid not in (os.geteuid(), 0):
+        raise ExposedFileError(
+            f"{what} {path} belongs to user {status.st_uid}, not to user {os.geteuid()}",
+            hint=f"run as its owner, or chown {path}",
+        )
+    mode = stat.S_IMODE(status.st_mode)
     if mode & OTHERS:
         raise ExposedFileError(
             f"{what} {path} is open to other users (mode {mode:04o})",

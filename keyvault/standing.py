@@ -12,12 +12,12 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from keyvault.errors import PrivcamError, RevokedError, UnknownIssuerError, ValidityError
+from keyvault.errors import PrivcamError, RevokedError, StatusMissingError, UnknownIssuerError, ValidityError
 from keyvault.grant import Grant
 from keyvault.identity import thumbprint
-from keyvault.mark_files import advance
+from keyvault.mark_files import advance, load
 from keyvault.marks import HostMark, ListMark, SensorMark
-from keyvault.status_list import StatusList, check, read_status
+from keyvault.status_list import PUBLISH, StatusList, check, check_clock, read_status
 
 Refusals = dict[str, PrivcamError]
 """Why grants of one sealed key are not used, by key id."""
@@ -87,7 +87,9 @@ class Standing:
         return advance(self.marks, fresh, lambda mark: mark.after(files, least))
 
 
-def newest_status(marks: Path, issuer: Ed25519PublicKey, given: Path | None, usual: Path) -> StatusList | None:
+def newest_status(
+    marks: Path, issuer: Ed25519PublicKey, given: Path | None, usual: Path, now: int | None = None
+) -> StatusList | None:
     """The status list of a vault that is at hand, which must not be older than the newest used here.
 
     Args:
@@ -95,21 +97,37 @@ def newest_status(marks: Path, issuer: Ed25519PublicKey, given: Path | None, usu
         issuer: the vault's public key.
         given: a file that must be one of this vault; None takes the usual place.
         usual: where one may be; a list of another vault there is passed over.
+        now: Unix time; None takes the clock.
 
     Returns:
-        None if none is given and none of this vault is in its usual place.
+        None if none is given, none of this vault is in its usual place, and none was ever used here.
 
     Raises:
+        StatusMissingError: there is none now, and one was used here before.
+        StatusClockError: it is from the future.
         StatusRollbackError: a newer list was used here before.
         PrivcamError: as :func:`keyvault.status_list.read_status` and :func:`keyvault.mark_files.advance`.
     """
+    status, fresh = _at_hand(issuer, given, usual), ListMark(thumbprint(issuer))
+    if status is None:
+        used = load(marks, fresh).number
+        if used:
+            raise StatusMissingError(
+                f"status list {used} of vault {fresh.issuer} was used here, and now {usual} is missing or another's",
+                hint=f"{PUBLISH}; --status names one elsewhere",
+            )
+        return None
+    check_clock(status, now)
+    advance(marks, fresh, lambda mark: mark.after(status.number))
+    return status
+
+
+def _at_hand(issuer: Ed25519PublicKey, given: Path | None, usual: Path) -> StatusList | None:
     if given is None and not usual.exists():
         return None
     try:
-        status = read_status(given or usual, issuer)
+        return read_status(given or usual, issuer)
     except UnknownIssuerError:
         if given is not None:
             raise
         return None
-    advance(marks, ListMark(thumbprint(issuer)), lambda mark: mark.after(status.number))
-    return status

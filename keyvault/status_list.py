@@ -36,7 +36,7 @@ CLOCK_SKEW = 300
 
 _MEMBERS = {"disabled", "hosts", "issued", "issuer", "min_epochs", "next_update", "number", "sensors"}
 _KEY_ID = re.compile(rf"[0-9a-f]{{{KEY_ID_DIGITS}}}")
-_PUBLISH = "fetch the newest from the vault: keyvault status publish"
+PUBLISH = "fetch the newest from the vault: keyvault status publish"
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,21 +211,27 @@ def check_age(status: StatusList | None, grant: Grant, now: int | None = None) -
         if grant.status_max_age is not None:
             raise StatusMissingError(
                 f"{name} opens only with a status list of its vault at hand, and there is none",
-                hint=f"{_PUBLISH}; it belongs into the home as status.jws",
+                hint=f"{PUBLISH}; it belongs into the home as status.jws",
             )
         return
-    moment = int(time.time()) if now is None else now
-    if moment < status.issued - CLOCK_SKEW:
-        raise StatusClockError(
-            f"status list {status.number} was issued at {utc(status.issued)}; it is {utc(moment)}",
-            hint="set this machine's clock",
-        )
+    moment = check_clock(status, now)
     if grant.status_max_age is not None and moment - status.issued > grant.status_max_age:
         raise StatusExpiredError(
             f"{name} needs a status list that is at most {grant.status_max_age} s old; list {status.number} "
             f"is of {utc(status.issued)}, and it is {utc(moment)}",
-            hint=_PUBLISH,
+            hint=PUBLISH,
         )
+
+
+def check_clock(status: StatusList, now: int | None = None) -> int:
+    """The time; StatusClockError if it is more than :data:`CLOCK_SKEW` before a list's time of issue."""
+    moment = int(time.time()) if now is None else now
+    if moment < status.issued - CLOCK_SKEW:
+        raise StatusClockError(
+            f"status list {status.number} was issued at {utc(status.issued)}; it is {utc(moment)}",
+            hint="set this machine's clock, or the vault's and publish another list",
+        )
+    return moment
 
 
 def _check_number(name: str, value: object, low: int, high: int) -> None:

@@ -2,7 +2,9 @@
 
 A vault is one SQLite file.  Root secret, issuer key, sensors' key-encryption keys, hosts' public keys
 and the epochs' salts and terms are records encrypted and authenticated under the vault's key: without
-the passphrase a stolen file gives away no key, and an altered one admits no host.
+the passphrase a stolen file gives away no key.  The rows around them are plain, and authenticated under
+the same passphrase (:mod:`keyvault.table_macs`): an unlocked vault acts on none that was changed, removed
+or set back from outside.  A locked one shows them as they are.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from keyvault import (
+    audit,
     deliveries,
     enrolment,
     envelope,
@@ -34,13 +37,14 @@ from keyvault.change import Change
 from keyvault.deliveries import SealedFile
 from keyvault.device import Device
 from keyvault.epochs import Epoch
-from keyvault.errors import PassphraseError, UnknownNameError, VaultDamagedError
+from keyvault.errors import PassphraseError, VaultDamagedError
 from keyvault.files import remove_leftovers
 from keyvault.grant import Kind
 from keyvault.identity import thumbprint
 from keyvault.issuing import HostKey, Issued, Terms
 from keyvault.registry import Enrolled
 from keyvault.secret_files import write_secret
+from keyvault.table_macs import STATUS, VAULT, TableMacs, of_sensor
 from keyvault.vault_key import Lock, Secret, VaultKey
 from keyvault.vault_store import connect, explained, transaction, truncate_log
 
@@ -133,16 +137,22 @@ class Vault:
         Keys whose time of destruction has come are destroyed first.
 
         Raises:
-            PassphraseError: the vault is locked, or its passphrase was changed since it was unlocked.
+            PassphraseError: it is locked or has another passphrase now.
+            VaultDamagedError, AuditHeadError: it was changed from outside.
             VaultBusyError: another process holds the vault for too long; VaultError: it cannot be written.
         """
         lock, key = self._unlocked()
         with transaction(self._connection, self.path) as database:
             self._check_lock(database, lock)
+            audit.head(database, self.issuer)
+            macs = TableMacs(database, key)
+            macs.check_whole()
+            macs.check(VAULT)
             secrets = vault_records.issuer_secrets(database, key)
-            change = Change(database, key, secrets, self._hosts, int(time.time()))
+            change = Change(database, key, secrets, macs, self._hosts, int(time.time()))
             change.destroyed.extend(withdrawal.destroy_due(change))
             yield change
+            macs.renew()
         if change.destroyed:
             truncate_log(self._connection, self.path)
 
@@ -171,7 +181,7 @@ class Vault:
         """Encrypt every record under a new passphrase or key file, or None, in one transaction."""
         lock, key = Lock.create(secret)
         with self.change() as change:
-            vault_records.relock(change.database, change.key, lock, key)
+            vault_records.relock(change.database, change.key, lock, key, change.macs)
             change.note("passwd", "vault", protected=secret is not None)
         self._key = lock, key
         truncate_log(self._connection, self.path)
@@ -191,9 +201,10 @@ class Vault:
             return registry.list_enrolled(self._connection, Kind.HOST)
 
     def active_sensors(self) -> list[str]:
-        """The names of the sensors that are not revoked, in order."""
-        with explained(self.path):
-            return registry.names(self._connection, Kind.SENSOR, registry.ACTIVE)
+        """The names of the sensors that are not revoked, in order; all rows are checked if it is unlocked."""
+        with self.reading() as database:
+            self._check_rows(database)
+            return registry.names(database, Kind.SENSOR, registry.ACTIVE)
 
     def own_name(self, sensor: str) -> str:
         """The name of a sensor as it was enrolled; UnknownNameError."""
@@ -211,10 +222,14 @@ class Vault:
             return deliveries.listed(self._connection, self.own_name(sensor))
 
     def sensors_of(self, host: str) -> list[str]:
-        """The sensors of which a host was given a key that the vault has not erased; UnknownNameError."""
-        with explained(self.path):
-            own = registry.own_name(self._connection, Kind.HOST, host)
-            return deliveries.sensors_of_host(self._connection, own)
+        """The sensors of which a host was given a key that is not erased; all rows are checked if it is unlocked.
+
+        Raises:
+            UnknownNameError: no such host; VaultDamagedError.
+        """
+        with self.reading() as database:
+            self._check_rows(database)
+            return deliveries.sensors_of_host(database, registry.own_name(database, Kind.HOST, host))
 
     def enroll_sensor(self, name: str, device_file: Path) -> Device:
         """Enrol a sensor and write its device file; raises as :func:`keyvault.enrolment.sensor`."""
@@ -241,17 +256,17 @@ class Vault:
         Raises:
             UnknownNameError: no such sensor, epoch or file.
             StateError: an epoch in it is disabled, destroyed or to be destroyed.
+            VaultDamagedError: the vault is unlocked, and rows of the sensor were changed from outside.
         """
-        with explained(self.path):
-            name = self.own_name(sensor)
+        with self.reading() as database:
+            self._check_rows(database, of_sensor(sensor))
+            name = registry.own_name(database, Kind.SENSOR, sensor)
             if serial is not None:
-                found = deliveries.by_serial(self._connection, name, serial)
+                found = deliveries.by_serial(database, name, serial)
             else:
-                chosen = self._chosen(name, epoch)
-                self._check_usable(chosen)
-                found = deliveries.of_epoch(self._connection, chosen)
+                found = deliveries.of_epoch(database, epochs.usable(epochs.chosen(database, name, epoch)))
             for number in range(found.first, found.last + 1):
-                self._check_usable(epochs.get(self._connection, name, number))
+                epochs.usable(epochs.get(database, name, number))
         return found
 
     def issued(self, sensor: str, epoch: int | None = None, serial: int | None = None) -> Issued:
@@ -262,6 +277,8 @@ class Vault:
     def publish_status(self, valid_for: int) -> bytes:
         """The next status list's file, for which another is due in ``valid_for`` seconds; InputError if too large."""
         with self.change() as change:
+            change.macs.check_all()
+            change.macs.open(STATUS)
             data = status_source.publish(change.database, change.secrets.signer, change.now, valid_for)
             change.note("status", "vault", valid_for=valid_for)
         return data
@@ -284,17 +301,10 @@ class Vault:
         if not vault_records.read_lock(database).is_same(lock):
             raise PassphraseError(f"the passphrase of vault {self.path} was changed just now", hint="try again")
 
-    @staticmethod
-    def _check_usable(epoch: Epoch) -> None:
-        if epoch.state not in epochs.USABLE:
-            raise epochs.not_allowed(epoch, "be handed out")
-
-    def _chosen(self, sensor: str, number: int | None) -> Epoch:
-        if number is not None:
-            return epochs.get(self._connection, sensor, number)
-        found = epochs.primary(self._connection, sensor) or epochs.last(self._connection, sensor)
-        if found is None:
-            raise UnknownNameError(
-                f"sensor {sensor} has no epochs", hint=f"make one with keyvault issue --sensor {sensor}"
-            )
-        return found
+    def _check_rows(self, database: sqlite3.Connection, *units: str) -> None:
+        """If the vault is unlocked, check that units, or all, are as it left them; VaultDamagedError."""
+        if self._key is None:
+            return
+        lock, key = self._key
+        self._check_lock(database, lock)
+        TableMacs(database, key).check_read(*units)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
@@ -165,14 +166,15 @@ class Lock:
 
 
 class VaultKey:
-    """Encrypts records with AES-256-GCM; the record's label is authenticated with it."""
+    """Encrypts records with AES-256-GCM, which authenticates the label too, and codes rows with HMAC-SHA256."""
 
-    __slots__ = ("_cipher",)
+    __slots__ = ("_cipher", "_coder")
 
     def __init__(self, key: bytes) -> None:
         if type(key) is not bytes or len(key) != KEY_BYTES:
             raise VaultDamagedError("the vault's stored key is damaged", hint="restore a backup")
         self._cipher = AESGCM(key)
+        self._coder = HMAC(HKDF(SHA256(), KEY_BYTES, None, b"privcam vault 1: tables").derive(key), SHA256())
 
     def encrypt(self, label: str, data: bytes) -> bytes:
         """Nonce and ciphertext of a record."""
@@ -187,6 +189,12 @@ class VaultKey:
             raise VaultDamagedError(
                 f"the vault's record of {label} was changed from outside", hint="restore a backup of the vault"
             ) from error
+
+    def mac(self, data: bytes) -> bytes:
+        """32 bytes that authenticate ``data``, under a key of their own (RFC 2104, RFC 5869)."""
+        coder = self._coder.copy()
+        coder.update(data)
+        return coder.finalize()
 
 
 def _context(label: str) -> bytes:

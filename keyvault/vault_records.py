@@ -17,6 +17,7 @@ from keyvault.epochs import record_label
 from keyvault.errors import VaultDamagedError
 from keyvault.identity import thumbprint
 from keyvault.issuing import IssuerSecrets
+from keyvault.table_macs import TableMacs
 from keyvault.vault_key import Argon2, FromKeyFile, Lock, ScryptCosts, Secret, VaultKey
 from keyvault.vault_store import new_database
 
@@ -37,7 +38,10 @@ def new_vault(secret: Secret) -> bytes:
     for label, record in ((_ROOT, secrets.token_bytes(KEY_BYTES)), (_ISSUER, issuer.private_bytes_raw())):
         database.execute("INSERT INTO secrets VALUES (?, ?)", (label, key.encrypt(label, record)))
     detail = {"issuer": thumbprint(issuer.public_key()), "protected": secret is not None}
-    audit.record(database, issuer, "init", "vault", detail, now)
+    audit.record(database, issuer, audit.FIRST, "vault", detail, now)
+    macs = TableMacs(database, key)
+    macs.take_over(key)
+    macs.renew()
     data = database.serialize()
     database.close()
     return data
@@ -81,12 +85,15 @@ def issuer_secrets(database: sqlite3.Connection, key: VaultKey) -> IssuerSecrets
     return IssuerSecrets(_secret(database, key, _ROOT), signer)
 
 
-def relock(database: sqlite3.Connection, old: VaultKey, lock: Lock, new: VaultKey) -> None:
+def relock(database: sqlite3.Connection, old: VaultKey, lock: Lock, new: VaultKey, macs: TableMacs) -> None:
     """Encrypt every record under another key; within a transaction, or in a database that nobody else has.
 
+    Every row is checked first; ``macs`` codes them anew under ``new`` when it is renewed.
+
     Raises:
-        VaultDamagedError: a record is not encrypted under ``old``.
+        VaultDamagedError: a record is not encrypted under ``old``, or a row was changed from outside.
     """
+    macs.check_all()
     update = "UPDATE {} SET record = ? WHERE rowid = ?"
     for table, labels in _RECORDS.items():
         rows = database.execute(f"SELECT rowid, record, {labels} FROM {table} WHERE record IS NOT NULL").fetchall()  # noqa: S608
@@ -96,6 +103,7 @@ def relock(database: sqlite3.Connection, old: VaultKey, lock: Lock, new: VaultKe
         )
         database.executemany(update.format(table), changed)
     write_lock(database, lock)
+    macs.take_over(new)
 
 
 _RECORDS = {"secrets": "label", "enrolled": "kind, name", "epochs": "sensor, epoch"}

@@ -13,7 +13,7 @@ from keyvault.secret_files import check_private, check_private_folder
 
 APPLICATION_ID = 0x70766C74
 _BUSY_SECONDS = 30.0
-_OLDEST_SCHEMA = 2  # schema 1 was used before the first release
+_OLDEST_SCHEMA = 4  # those below were used before the first release
 
 # user_version of the file is its schema: the first of these makes _OLDEST_SCHEMA, each other the next one.
 _MIGRATIONS = (
@@ -22,7 +22,8 @@ _MIGRATIONS = (
         id INTEGER PRIMARY KEY CHECK (id = 1),
         created INTEGER NOT NULL,
         issuer BLOB NOT NULL,
-        salt BLOB, iterations INTEGER, memory_kib INTEGER, lanes INTEGER,
+        kdf TEXT CHECK (kdf IN ('argon2id', 'scrypt', 'key file')),
+        salt BLOB, iterations INTEGER, memory_kib INTEGER, lanes INTEGER, n INTEGER, r INTEGER, p INTEGER,
         stored_key BLOB,
         CHECK ((salt IS NULL) <> (stored_key IS NULL))
     );
@@ -68,7 +69,6 @@ _MIGRATIONS = (
         CHECK ((record IS NULL) = (state = 'destroyed'))
     );
     CREATE UNIQUE INDEX one_primary ON epochs (sensor) WHERE state = 'primary';
-    CREATE INDEX destruction ON epochs (destroy_at) WHERE destroy_at IS NOT NULL;
     CREATE TABLE files (
         sensor TEXT NOT NULL COLLATE NOCASE,
         serial INTEGER NOT NULL CHECK (serial >= 1),
@@ -99,13 +99,11 @@ _MIGRATIONS = (
         hash BLOB NOT NULL,
         signature BLOB NOT NULL
     );
-    """,
-    """
-    ALTER TABLE vault ADD COLUMN kdf TEXT CHECK (kdf IN ('argon2id', 'scrypt', 'key file'));
-    ALTER TABLE vault ADD COLUMN n INTEGER;
-    ALTER TABLE vault ADD COLUMN r INTEGER;
-    ALTER TABLE vault ADD COLUMN p INTEGER;
-    UPDATE vault SET kdf = 'argon2id' WHERE salt IS NOT NULL
+    CREATE TABLE macs (
+        unit TEXT PRIMARY KEY,
+        due INTEGER,
+        mac BLOB NOT NULL
+    )
     """,
 )
 SCHEMA = _OLDEST_SCHEMA + len(_MIGRATIONS) - 1
@@ -177,7 +175,7 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def check_schema(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise VaultDamagedError unless it is a vault, VaultSchemaError unless this program knows its schema."""
+    """Raise VaultDamagedError unless it is a vault and nothing more, VaultSchemaError unless its schema is known."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     schema = _schema(connection)
     if application != APPLICATION_ID:
@@ -190,6 +188,12 @@ def check_schema(connection: sqlite3.Connection, path: Path) -> None:
         raise VaultSchemaError(
             f"{path} has schema {schema} of a pre-release; this program reads {_OLDEST_SCHEMA} to {SCHEMA}",
             hint="make a new vault with keyvault init in another --home, and enrol sensors and hosts again",
+        )
+    foreign = connection.execute("SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view')").fetchone()
+    if foreign:  # it would run within every change, and could keep what was to be erased
+        raise VaultDamagedError(
+            f"{path} has a {foreign[0]}, {foreign[1]!r:.40}, which no vault has: it was changed from outside",
+            hint="restore a backup, and find out who can write the vault's file",
         )
 
 

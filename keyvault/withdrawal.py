@@ -7,6 +7,7 @@ from keyvault.change import Change
 from keyvault.epochs import Epoch, State
 from keyvault.errors import StateError
 from keyvault.grant import Kind, utc
+from keyvault.table_macs import sensor_of
 
 
 def retire(change: Change, sensor: str, min_epoch: int) -> list[int]:
@@ -17,7 +18,7 @@ def retire(change: Change, sensor: str, min_epoch: int) -> list[int]:
     Raises:
         StateError: ``min_epoch`` is above the primary epoch, or below what was retired before.
     """
-    name = registry.own_name(change.database, Kind.SENSOR, sensor)
+    name = change.own_name(Kind.SENSOR, sensor)
     before = registry.min_epoch(change.database, name)
     newest = epochs.primary(change.database, name) or epochs.last(change.database, name)
     if min_epoch < before:
@@ -53,7 +54,7 @@ def restore(change: Change, sensor: str, number: int) -> Epoch:
     Raises:
         StateError: it is neither, or it is disabled because it was retired.
     """
-    name = registry.own_name(change.database, Kind.SENSOR, sensor)
+    name = change.own_name(Kind.SENSOR, sensor)
     epoch = epochs.get(change.database, name, number)
     if epoch.state not in (State.DISABLED, State.PENDING):
         raise epochs.not_allowed(epoch, "be restored")
@@ -77,7 +78,10 @@ def destroy(change: Change, sensor: str, number: int, after: int) -> Epoch:
 
 def destroy_due(change: Change) -> list[Epoch]:
     """Destroy the keys whose time has come: salt, terms and every file that holds them; which they were."""
-    found = epochs.due(change.database, change.now)
+    found = []
+    for unit in sorted(change.macs.due(change.now)):
+        change.macs.open(unit)
+        found += epochs.due(change.database, sensor_of(unit), change.now)
     for epoch in found:
         files = deliveries.erase(change.database, epoch)
         epochs.move(change.database, epoch, State.DESTROYED, change.now)
@@ -93,6 +97,7 @@ def revoke(change: Change, kind: Kind, name: str) -> str:
     Raises:
         UnknownNameError: there is none of that name; StateError: it is revoked.
     """
+    change.own_name(kind, name)
     own = registry.revoke(change.database, kind, name)
     primary = epochs.primary(change.database, own) if kind is Kind.SENSOR else None
     if primary is not None:
@@ -102,7 +107,7 @@ def revoke(change: Change, kind: Kind, name: str) -> str:
 
 
 def _move(change: Change, operation: str, sensor: str, number: int, to: State, destroy_at: int | None = None) -> Epoch:
-    name = registry.own_name(change.database, Kind.SENSOR, sensor)
+    name = change.own_name(Kind.SENSOR, sensor)
     epoch = epochs.get(change.database, name, number)
     epochs.move(change.database, epoch, to, change.now, destroy_at)
     detail = {} if destroy_at is None else {"at": utc(destroy_at)}

@@ -54,8 +54,6 @@ class KeyPlace:
 
     def newest_status(self, issuer: Ed25519PublicKey) -> StatusList | None:
         """A vault's status list as its file is now, None if there is none; raises as its reader."""
-        if not self._status_file().exists():
-            return None
         given = None if self.status is None else Path(self.status)
         return newest_status(_marks_folder(self.device), issuer, given, places.status_file())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from keyvault.errors import PrivcamError
+from keyvault.errors import PrivcamError, StatusMissingError
 from keyvault.grant import Grant
 from keyvault.identity import thumbprint
 from keyvault.status_list import StatusList, check
@@ -66,9 +66,14 @@ class KeyWatch:
         return None
 
     def _read_status(self, sensor: Sensor) -> str | None:
-        """Read the newest status list; what is wrong, if something is: then the last one goes on to count."""
+        """Read the newest status list; what is wrong, if something is: then the last one goes on to count.
+
+        Raises StatusMissingError if one was used and is gone.
+        """
         try:
             self._status = self.place.newest_status(sensor.issuer)
+        except StatusMissingError:
+            raise
         except PrivcamError as error:
             return str(error)
         return None

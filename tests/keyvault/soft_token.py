@@ -43,13 +43,14 @@ class SoftToken:
         with pkcs11.lib(str(self.module)).get_token(token_label="lab").open(rw=True, user_pin=PIN) as session:
             yield session
 
-    def put(self, key: RSAPrivateKey, label: str, ident: bytes) -> None:
+    def put(self, key: RSAPrivateKey, label: str, ident: bytes, *, extractable: bool = False) -> None:
         """Take a key that exists into token ``lab``."""
         from pkcs11 import Attribute  # noqa: PLC0415
         from pkcs11.util.rsa import decode_rsa_private_key  # noqa: PLC0415
 
         der = key.private_bytes(Encoding.DER, PrivateFormat.TraditionalOpenSSL, NoEncryption())
         more = {Attribute.LABEL: label, Attribute.ID: ident, Attribute.TOKEN: True, Attribute.SENSITIVE: True}
+        more[Attribute.EXTRACTABLE] = extractable
         with self.session() as session:
             session.create_object(decode_rsa_private_key(der) | more)
 

@@ -12,6 +12,7 @@ from typing import Any
 import click
 import pytest
 from commands import ISSUE, done, refused, run, small_site
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from parties import stranger
 
 from keyvault import hosts, places
@@ -160,6 +161,16 @@ def test_verify_finds_what_was_tampered_with(site: Path) -> None:
     done("audit", "verify", "--head", "head")
     tamper("DELETE FROM audit WHERE seq = 5")
     assert "audit record 5 is missing" in refused(6, "audit", "verify")
+
+
+def test_verify_holds_the_issuer_against_its_public_key(site: Path) -> None:
+    assert "the key in issuer.pub" in done("audit", "verify")
+    path = places.issuer_file()
+    path.write_bytes(hosts.public_pem(Ed25519PrivateKey.from_private_bytes(bytes(32)).public_key()))
+    for command in ("verify", "head"):
+        assert "the vault's file names the issuer key" in refused(9, "audit", command)
+    path.unlink()
+    assert "there is no issuer.pub" in done("audit", "verify")
 
 
 def test_a_vault_that_was_set_back_is_found_with_the_kept_head(site: Path) -> None:

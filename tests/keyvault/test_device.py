@@ -68,6 +68,17 @@ def test_an_exposed_device_file_is_refused(tmp_path: Path, bits: int) -> None:
     assert f"chmod 600 {path}" in caught.value.hint
 
 
+def test_a_device_file_of_another_user_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "cam.json"
+    DEVICE.save(path)
+    try:
+        os.chown(path, 12_345, -1)
+    except PermissionError:
+        pytest.skip("only root can give files away")
+    with pytest.raises(ExposedFileError, match="belongs to user 12345"):
+        Device.load(path)
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -269,3 +269,9 @@ def test_a_private_key_that_could_be_read_out_is_not_kept(tokens: SoftToken, mon
             make_key(tokens.uri(object="leaky"), WORD)
     with pytest.raises(errors.TokenKeyMissingError):
         open_key(tokens.uri(object="leaky"), WORD)
+
+
+def test_a_key_that_is_there_and_can_be_read_out_is_not_taken(tokens: SoftToken) -> None:
+    tokens.put(host_key("lab"), "open", b"\x07", extractable=True)
+    with pytest.raises(errors.TokenKeyExposedError, match="'open' can be read out"):
+        make_key(tokens.uri(object="open"), WORD)

@@ -33,7 +33,7 @@ def use(case: dict[str, Any], folder: Path) -> None:
     if case["status"]:
         (folder / "status.jws").write_text(case["status"])
     sealed, now = verify(case["sealed"].encode(), issuer), case["now"]
-    status = newest_status(folder, issuer, None, folder / "status.jws")
+    status = newest_status(folder, issuer, None, folder / "status.jws", now)
     if case["opens"] == "sensor":
         Standing(folder, status, device.kid).admit_sensor(sealed.open_as_sensor(device, now).grant, now)
         return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -21,10 +20,9 @@ def site(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def revoke(kind: str) -> None:
-    """Mark everybody of a kind as revoked."""
-    with sqlite3.connect(places.vault_file()) as database:
-        database.execute("UPDATE enrolled SET state = 'revoked' WHERE kind = ?", (kind,))
-    database.close()
+    """Revoke everybody of a kind."""
+    for name in ("cam",) if kind == "sensor" else ("lab", "mobile"):
+        done("revoke", kind, name)
 
 
 def test_a_list_is_published_into_the_home_and_shown(site: Path) -> None:

@@ -254,35 +254,54 @@ def publish(path: Path, number: int, key: Ed25519PrivateKey = ISSUER) -> Path:
 def test_the_newest_list_is_remembered(tmp_path: Path) -> None:
     usual, marks = tmp_path / "status.jws", tmp_path / "marks"
     public = ISSUER.public_key()
-    assert newest_status(marks, public, None, usual) is None
+    assert newest_status(marks, public, None, usual, NOW) is None
     assert not marks.exists()
     publish(usual, 5)
     for _ in range(2):
-        found = newest_status(marks, public, None, usual)
+        found = newest_status(marks, public, None, usual, NOW)
         assert found is not None
         assert found.number == 5
     newer = publish(tmp_path / "newer.jws", 6)
-    assert newest_status(marks, public, newer, usual) is not None
+    assert newest_status(marks, public, newer, usual, NOW) is not None
     with pytest.raises(StatusRollbackError, match="list 5 is older than list 6"):
-        newest_status(marks, public, None, usual)
+        newest_status(marks, public, None, usual, NOW)
 
 
 def test_a_list_that_does_not_verify_moves_no_mark(tmp_path: Path) -> None:
     marks, usual = tmp_path / "marks", publish(tmp_path / "status.jws", 5)
-    newest_status(marks, ISSUER.public_key(), None, usual)
+    newest_status(marks, ISSUER.public_key(), None, usual, NOW)
     forged = canonical.dumps(StatusList(ISSUER_ID, 2**53 - 1, NOW, NOW).to_json())
     signature = sign(EMPTY, ISSUER).rpartition(b".")[2]
     header = sign(EMPTY, ISSUER).partition(b".")[0]
     usual.write_bytes(b".".join((header, canonical.b64url(forged).encode(), signature)))
     with pytest.raises(StatusSignatureError):
-        newest_status(marks, ISSUER.public_key(), None, usual)
+        newest_status(marks, ISSUER.public_key(), None, usual, NOW)
     assert load(marks, ListMark(ISSUER_ID)).number == 5
+
+
+def test_a_list_that_was_used_and_is_gone_is_missed(tmp_path: Path) -> None:
+    usual, public = publish(tmp_path / "status.jws", 5), ISSUER.public_key()
+    newest_status(tmp_path, public, None, usual, NOW)
+    for replaced in (False, True):
+        usual.unlink(missing_ok=True)
+        if replaced:
+            publish(usual, 5, OTHER)
+        with pytest.raises(StatusMissingError, match="status list 5 of vault"):
+            newest_status(tmp_path, public, None, usual, NOW)
+
+
+def test_a_list_from_the_future_moves_no_mark(tmp_path: Path) -> None:
+    usual, public = publish(tmp_path / "status.jws", 5), ISSUER.public_key()
+    with pytest.raises(StatusClockError, match="was issued at"):
+        newest_status(tmp_path, public, None, usual, NOW - 301)
+    assert load(tmp_path, ListMark(ISSUER_ID)).number == 0
+    assert newest_status(tmp_path, public, None, usual, NOW - 300) is not None
 
 
 def test_a_list_of_another_vault_is_passed_over_unless_it_was_named(tmp_path: Path) -> None:
     usual = publish(tmp_path / "status.jws", 5, OTHER)
-    assert newest_status(tmp_path, ISSUER.public_key(), None, usual) is None
+    assert newest_status(tmp_path, ISSUER.public_key(), None, usual, NOW) is None
     with pytest.raises(UnknownIssuerError):
-        newest_status(tmp_path, ISSUER.public_key(), usual, usual)
+        newest_status(tmp_path, ISSUER.public_key(), usual, usual, NOW)
     with pytest.raises(InputError, match="missing"):
-        newest_status(tmp_path, ISSUER.public_key(), tmp_path / "missing.jws", usual)
+        newest_status(tmp_path, ISSUER.public_key(), tmp_path / "missing.jws", usual, NOW)

@@ -90,7 +90,7 @@ def test_swapped_records_are_refused(vault: Vault) -> None:
             name,
             other,
         )
-        with pytest.raises(errors.VaultDamagedError, match=f"record of {kind} {name} was changed"):
+        with pytest.raises(errors.VaultDamagedError, match="the table enrolled of the vault"):
             vault.issue("cam" if kind == "sensor" else "cam2", replace(TERMS, hosts=(TERMS.hosts[0],)))
 
 
@@ -177,7 +177,10 @@ def test_a_changed_epoch_is_refused(vault: Vault) -> None:
     for _ in range(2):
         vault.issue("cam", TERMS)
     change(vault, "UPDATE epochs SET record = (SELECT record FROM epochs WHERE epoch = 1) WHERE epoch = 2")
-    with vault.change() as changing, pytest.raises(errors.VaultDamagedError, match="record of epoch cam 2 was changed"):
+    with (
+        vault.change() as changing,
+        pytest.raises(errors.VaultDamagedError, match="the table epochs of the vault, at sensor cam"),
+    ):
         sealing.rotate(changing, "cam", sealing.Rotation())
 
 
