@@ -188,6 +188,9 @@ def test_a_list_keeps_out_hosts_sensors_and_epochs(tmp_path: Path, home: Path) -
         with pytest.raises(RevokedError):
             session_of(keys[2])
     (home / "status.jws").unlink()
+    with pytest.raises(StatusMissingError):
+        session_of(keys[1])
+    publish(home / "status.jws", 4)
     with pytest.raises(RetiredEpochError):  # which the mark remembers
         session_of(keys[0])
     assert epochs(session_of(keys[1])) == [2]  # the rest only a list can say
@@ -241,6 +244,8 @@ def test_the_command_uses_the_marks_and_the_list_of_its_home(tmp_path: Path, hom
     issuer = thumbprint(ISSUER.public_key())
     status.write_bytes(sign(StatusList(issuer, 1, 0, 0, hosts={LAB: "lab"}), ISSUER))
     assert reveal(new, "--status", status)[0] == 7
-    assert reveal(new)[0] == 0
+    code, text = reveal(new)
+    assert code == 8
+    assert "status list 1 of vault" in text
     status.replace(base / "status.jws")
     assert reveal(new)[0] == 7
