@@ -30,7 +30,7 @@ from inference.passes import (
 )
 from inference.plan import Plan
 
-#: A fixed order of a frame is recovered from some hundred frames; inner layouts do not live that long.
+#: Limits what a long recording of activations gives away; docs/method.md has what even a short one does.
 REKEY_EVERY = 32
 MAP_AXES = (2, 3)
 #: torchvision's detectors, and no part of them, by the names of their classes; importing those takes long.

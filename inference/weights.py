@@ -31,17 +31,17 @@ def pretrained(chosen: Preset, path: Path | None = None) -> nn.Module:
     if source is None:
         raise WeightsError(f"no weights come with {chosen.name}", hint="give --weights FILE")
     network = chosen.build().eval()
-    load_weights(network, source)
+    load_weights(network, source, ignored=chosen.training_only)
     return network
 
 
-def load_weights(network: nn.Module, path: Path) -> None:
+def load_weights(network: nn.Module, path: Path, *, ignored: tuple[str, ...] = ()) -> None:
     """Load a file of weights into a network.
 
     Reads safetensors, NumPy archives without pickles, and what torch.save wrote as far as
     ``torch.load(weights_only=True)`` takes it: the state dict itself, or one under ``state_dict``, with or
     without the names' ``module.`` of DataParallel.
-    Counters of batches may be missing.
+    Counters of batches may be missing; names that begin with one of ``ignored`` are left out.
 
     Raises:
         WeightsError: the file is no such file, or names or shapes differ from the network's.
@@ -49,7 +49,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
     found = _plain_names(_read(path), path)
     wanted = network.state_dict()
     missing = [name for name in wanted if name not in found and not name.endswith("num_batches_tracked")]
-    unexpected = [name for name in found if name not in wanted]
+    unexpected = [name for name in found if name not in wanted and not name.startswith(ignored)]
     reshaped = [
         f"{name} {_shape(found[name])}, not {_shape(wanted[name])}"
         for name in wanted

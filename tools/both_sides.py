@@ -13,7 +13,7 @@ import numpy as np
 
 import inference
 from adc_firmware import decode, encode
-from adc_firmware.frame import FrameHeader
+from adc_firmware.frame import FrameHeader, PrivateFrame
 from inference.session import Session, ShuffledFrame
 from keyvault.permutation import Permutation
 from sensor_sim import Camera, CameraSettings, LightScene, Scene, Shot
@@ -31,7 +31,10 @@ class BothSides:
 
     def private(self, scene: Scene, number: int) -> ShuffledFrame:
         """A private frame as the host has it: captured, encoded, verified, and its mask taken off."""
-        frame = self.camera.capture(scene, number=number)
+        return self.opened(self.camera.capture(scene, number=number))
+
+    def opened(self, frame: PrivateFrame) -> ShuffledFrame:
+        """A captured frame as the host has it."""
         return self.session.open(decode(encode(frame), self.session.grants))
 
     def plain(self, scene: LightScene, number: int, header: FrameHeader) -> ShuffledFrame:
@@ -48,6 +51,11 @@ def substituted(frame: ShuffledFrame, generator: np.random.Generator) -> Shuffle
     shape = frame.permutation.shape
     table = generator.permutation(len(frame.permutation)).astype(np.int32)
     return replace(frame, permutation=Permutation(table, shape))
+
+
+def unkeyed(frame: ShuffledFrame) -> ShuffledFrame:
+    """The frame as one without a permutation, which takes the stored order for the true one."""
+    return replace(frame, permutation=Permutation.identity(frame.permutation.shape))
 
 
 def key_options(command: _Function) -> _Function:

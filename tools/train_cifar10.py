@@ -2,11 +2,15 @@
 
 Trains on the first 45,000 images; the last 5,000 and the test file are never trained on and
 give the accuracy in the model card.  Stop it at any time: the same command resumes at the last
-finished epoch.  When done, the folder holds MODEL.safetensors and MODEL.md, its model card.
+finished epoch.  When done, the folder holds MODEL.safetensors, MODEL.md, its model card, and
+result.json, which other tools read.  --transform protects every image in the way of a peer (tools/peers);
+--private takes private frames of every image, as they lie in their files, and --init begins with given weights:
+together they fine-tune a network on private images.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from dataclasses import asdict
@@ -20,34 +24,61 @@ from safetensors.torch import save
 
 import cifar10
 from accuracy import Accuracy
+from fingerprint import file_digest
 from inference.errors import DeviceUnavailableError
-from inference.models import CIFAR10_MEAN, CIFAR10_STD, MODELS
+from inference.models import CIFAR10_MEAN, CIFAR10_STD
 from keyvault.console import Command
 from keyvault.errors import InputError
 from keyvault.files import make_folder, write_whole
-from training import PRECISIONS, Recipe, Split, Training, fastest_precision, measure, stored_precision
+from measure import environment
+from peers.registry import PEERS
+from private_replays import DEFAULT_REPLAYS, SETTINGS, prepare, stranger_images
+from training import (
+    PLAIN,
+    PRECISIONS,
+    TRAINABLE,
+    Recipe,
+    Split,
+    Training,
+    fastest_precision,
+    input_side,
+    measure,
+    protect,
+    stored_precision,
+)
 
 TRAINED_IMAGES = 45_000
 MAX_SEED = 2**32 - 1
+RESULT = "result.json"
 
 
 def _split(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Split:
     return Split(torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels).long())
 
 
-def load_splits(folder: Path) -> dict[str, Split]:
-    """The images trained on, the 5,000 held out, and the test file."""
+def load_splits(folder: Path, private: str = PLAIN, replays: Path = DEFAULT_REPLAYS) -> dict[str, Split]:
+    """The images trained on, the 5,000 held out, and the test file; as private frames show them, if that is asked."""
     train, test = cifar10.load(folder, "train"), cifar10.load(folder, "test")
     if len(train.labels) <= TRAINED_IMAGES:
         raise InputError(
             f"{folder} holds {len(train.labels)} training images, 50,000 are needed",
             hint="use the complete data set",
         )
+    if private != PLAIN:
+        place = prepare(SETTINGS[private], replays, folder)
+        train, test = stranger_images(place, "train", train), stranger_images(place, "test", test)
     return {
         "train": _split(train.images[:TRAINED_IMAGES], train.labels[:TRAINED_IMAGES]),
         "held out": _split(train.images[TRAINED_IMAGES:], train.labels[TRAINED_IMAGES:]),
         "test": _split(test.images, test.labels),
     }
+
+
+def protect_unseen(training: Training, splits: dict[str, Split]) -> None:
+    """Protect the images that are measured on; those trained on are protected after their augmentation."""
+    if training.transform:
+        for name in ("held out", "test"):
+            splits[name] = Split(protect(splits[name].images, training.transform), splits[name].labels)
 
 
 def write_release(training: Training, splits: dict[str, Split], folder: Path) -> Accuracy:
@@ -70,12 +101,26 @@ def write_release(training: Training, splits: dict[str, Split], folder: Path) ->
         f"- both: {held_out + test}\n\n"
         f"## Command\n\n`python tools/train_cifar10.py --model {recipe.model} --data DIR --epochs {recipe.epochs} "
         f"--batch {recipe.batch} --lr {recipe.learning_rate} --seed {recipe.seed} --precision {recipe.precision} "
-        f"-o DIR`\n\n"
+        f"{_protection_options(recipe)} -o DIR`\n\n"
         f"PyTorch {torch.__version__}, {training.device.type}.\n\n## Recipe\n\n"
         f"SGD with Nesterov momentum, one cycle, moving average of weights.\n\n{options}\n"
     )
     write_whole(folder / f"{recipe.model}.md", card.encode())
+    result = {
+        "recipe": asdict(recipe),
+        "parameters": parameters,
+        "accuracy": {"held out": asdict(held_out), "test": asdict(test)},
+        "device": training.device.type,
+        "environment": environment(),
+    }
+    write_whole(folder / RESULT, json.dumps(result, indent=2).encode())
     return held_out + test
+
+
+def _protection_options(recipe: Recipe) -> str:
+    start = " --init WEIGHTS" if recipe.init != PLAIN else ""
+    private = f" --private {recipe.private}" if recipe.private != PLAIN else ""
+    return f"--transform {recipe.transform}{private}{start}"
 
 
 def _finite(_context: click.Context, _option: click.Parameter, value: float) -> float:
@@ -91,7 +136,7 @@ def _device(name: str) -> torch.device:
 
 
 @click.command(cls=Command, name="train_cifar10", context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--model", type=click.Choice(sorted(MODELS)), required=True, help="Network to train.")
+@click.option("--model", type=click.Choice(sorted(TRAINABLE)), required=True, help="Network to train.")
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="CIFAR-10, binary or python layout.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
 @click.option("--epochs", default=30, show_default=True, type=click.IntRange(1))
@@ -107,6 +152,22 @@ def _device(name: str) -> torch.device:
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0, MAX_SEED))
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True)
 @click.option("--precision", type=click.Choice(PRECISIONS), help="Of autocast.  [default: the faster one here]")
+@click.option(
+    "--transform",
+    type=click.Choice([PLAIN, *PEERS]),
+    default=PLAIN,
+    show_default=True,
+    help="How every image is protected, under a key drawn from the seed.",
+)
+@click.option(
+    "--private",
+    type=click.Choice([PLAIN, *SETTINGS]),
+    default=PLAIN,
+    show_default=True,
+    help="Setting of the private frames that stand in for the images.",
+)
+@click.option("--replays", type=click.Path(path_type=Path), default=DEFAULT_REPLAYS, show_default=True)
+@click.option("--init", "start", type=click.Path(path_type=Path), help="Weights to begin with.  [default: drawn]")
 @click.option("--threads", type=click.IntRange(1), default=None, help="CPU threads; all by default.")
 def main(
     model: str,
@@ -118,18 +179,26 @@ def main(
     seed: int,
     device: str,
     precision: str | None,
+    transform: str,
+    private: str,
+    replays: Path,
+    start: Path | None,
     threads: int | None,
 ) -> None:
     """Train a CIFAR-10 network on the first 45,000 images; resumes where it stopped."""
+    if PLAIN not in {transform, private}:
+        raise click.UsageError("--transform and --private do not go together")
     if threads:
         torch.set_num_threads(threads)
-    place = _device(device)
-    splits = {name: split.to(place) for name, split in load_splits(data).items()}
+    side, place = input_side(model, transform), _device(device)
+    init = PLAIN if start is None else file_digest(start)
+    splits = {name: split.to(place) for name, split in load_splits(data, private, replays).items()}
     make_folder(output)
-    precision = precision or stored_precision(output) or fastest_precision(model, batch, place)
-    recipe = Recipe(model, epochs, batch, lr, seed, precision)
-    training = Training(recipe, output, place, TRAINED_IMAGES)
+    precision = precision or stored_precision(output) or fastest_precision(model, batch, place, side)
+    recipe = Recipe(model, epochs, batch, lr, seed, precision, transform=transform, private=private, init=init)
+    training = Training(recipe, output, place, TRAINED_IMAGES, start)
     training.resume()
+    protect_unseen(training, splits)
     while training.epoch < epochs:
         loss = training.run_epoch(splits["train"])
         training.save()

@@ -15,18 +15,30 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from accuracy import Accuracy
+from cifar10 import SIDE
 from inference.models import CIFAR10_MEAN, CIFAR10_STD, MODELS
+from inference.weights import load_weights
 from keyvault.errors import InputError
 from keyvault.files import write_whole
+from peers.networks import NETWORKS, SIDES, ScrambledClassifier
+from peers.registry import PEERS, Protect
 
 CHECKPOINT = "checkpoint.pt"
 PRECISIONS = ("float32", "bfloat16")
-SIDE = 32
+PLAIN = "none"
+
+#: Every network that can be trained: the package's own and the peers'.
+TRAINABLE = {**MODELS, **NETWORKS}
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides the result besides the data."""
+    """Everything that decides the result besides the data.
+
+    ``transform`` is the peer that protects every image, under a key drawn from the seed, after its augmentation.
+    ``private`` is the setting under which the images were captured as private frames.  ``init`` is the SHA-256 of the
+    file of weights that the network begins with.
+    """
 
     model: str
     epochs: int
@@ -40,6 +52,9 @@ class Recipe:
     crop_padding: int = 4
     cutout: int = 8
     ema_decay: float = 0.998
+    transform: str = PLAIN
+    private: str = PLAIN
+    init: str = PLAIN
 
 
 @dataclass(frozen=True)
@@ -55,20 +70,58 @@ class Split:
 
 
 def normalise(images: Tensor) -> Tensor:
-    """uint8 (N, 3, 32, 32) to the network's input."""
+    """uint8 (N, 3, H, W) to the network's input."""
     mean = torch.tensor(CIFAR10_MEAN, device=images.device).view(1, 3, 1, 1)
     std = torch.tensor(CIFAR10_STD, device=images.device).view(1, 3, 1, 1)
     return ((images.float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
+def protection(recipe: Recipe) -> Protect | None:
+    """What the recipe does to (n, 32, 32, 3) uint8 images before a network sees them."""
+    if recipe.transform == PLAIN:
+        return None
+    peer = PEERS[recipe.transform]
+    transform = peer.protection(recipe.seed).transform
+    return lambda images: transform(peer.scale(images))
+
+
+def input_side(model: str, transform: str) -> int:
+    """Height and width of what a network sees of an image; InputError if the network takes another size."""
+    side = SIDE if transform == PLAIN else PEERS[transform].side
+    if side != SIDES.get(model, SIDE):
+        raise InputError(
+            f"{model} takes {SIDES.get(model, SIDE)} pixels a side, {transform} gives {side}",
+            hint="choose a network and a transform of one size",
+        )
+    return side
+
+
+def protect(images: Tensor, transform: Protect) -> Tensor:
+    """Protected (N, 3, 32, 32) uint8 images as (N, 3, side, side), on the device they came from."""
+    pixels = images.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    return torch.from_numpy(transform(pixels)).permute(0, 3, 1, 2).contiguous().to(images.device)
+
+
+def to_bytes(images: Tensor) -> Tensor:
+    """The uint8 images that ``normalise`` would turn into these."""
+    mean = torch.tensor(CIFAR10_MEAN, device=images.device).view(1, 3, 1, 1)
+    std = torch.tensor(CIFAR10_STD, device=images.device).view(1, 3, 1, 1)
+    return ((images * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
+
+
 def augment(images: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
-    """Random crop, flip and cutout of normalised (N, 3, H, W) images, each image its own."""
+    """Random crop, flip and cutout of normalised (N, 3, H, W) images, each image its own.
+
+    Private images are cut out of only: whoever has no key cannot move or mirror what is in them.
+    """
     n, _, height, width = images.shape
     pad, device = recipe.crop_padding, images.device
 
     def draw(high: int) -> Tensor:
         return torch.randint(0, high, (n, 1), generator=generator).to(device)
 
+    if recipe.private != PLAIN:
+        return _cutout(images, recipe.cutout, draw(height), draw(width))
     rows = torch.arange(height, device=device) + draw(2 * pad + 1)
     columns = torch.arange(width, device=device) + draw(2 * pad + 1)
     columns = torch.where(draw(2) == 1, columns.flip(1), columns)
@@ -106,13 +159,20 @@ class Training:
         folder: where the checkpoint is.
         device: where to compute.
         images: how many an epoch has.
+        start: weights to begin with; None draws them.
     """
 
-    def __init__(self, recipe: Recipe, folder: Path, device: torch.device, images: int) -> None:
+    def __init__(
+        self, recipe: Recipe, folder: Path, device: torch.device, images: int, start: Path | None = None
+    ) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.device = recipe, device
+        self.transform = protection(recipe)
         self.checkpoint = folder / CHECKPOINT
-        self.network = MODELS[recipe.model]().to(device).to(memory_format=torch.channels_last)
+        network = TRAINABLE[recipe.model]()
+        if start is not None:
+            load_weights(network, start)
+        self.network = network.to(device).to(memory_format=torch.channels_last)
         self.average = AveragedModel(
             self.network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay), use_buffers=True
         )
@@ -142,7 +202,7 @@ class Training:
         if not self.checkpoint.exists():
             return
         saved = _load_checkpoint(self.checkpoint, self.device)
-        if saved["recipe"] != asdict(self.recipe):
+        if Recipe(**saved["recipe"]) != self.recipe:
             raise InputError(
                 f"{self.checkpoint} belongs to another recipe: {saved['recipe']}",
                 hint="give the same options as before, or another output folder",
@@ -167,6 +227,8 @@ class Training:
         batches = order[: steps * self.recipe.batch].split(self.recipe.batch)
         for indices in tqdm(batches, desc=f"epoch {self.epoch + 1}/{self.recipe.epochs}", leave=False, disable=None):
             images = augment(normalise(split.images[indices]), self.recipe, generator)
+            if self.transform:
+                images = normalise(protect(to_bytes(images), self.transform))
             total += self._step(images, split.labels[indices])
         self.epoch += 1
         return total / steps
@@ -175,6 +237,8 @@ class Training:
         with autocast(self.device, self.recipe.precision):
             logits = self.network(images.contiguous(memory_format=torch.channels_last))
         loss = F.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.label_smoothing)
+        if isinstance(self.network, ScrambledClassifier) and self.network.penalty is not None:
+            loss = loss + self.network.penalty
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
@@ -201,13 +265,14 @@ def _load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     except Exception as error:  # of a file that is none of its own, torch.load raises anything
         raise InputError(f"{path} is not a checkpoint", hint="remove it to begin anew") from error
     members = {"recipe", "epoch", "network", "average", "optimiser", "schedule"}
-    if (
-        not isinstance(saved, dict)
-        or saved.keys() != members
-        or set(saved["recipe"]) != set(Recipe.__dataclass_fields__)
-    ):
+    if not isinstance(saved, dict) or saved.keys() != members or not _recipe_fits(saved["recipe"]):
         raise InputError(f"{path} is not a checkpoint of this script", hint="remove it to begin anew")
     return saved
+
+
+def _recipe_fits(members: dict[str, Any]) -> bool:
+    """Whether a recipe can be made of these; older ones are of plain images and of weights that were drawn."""
+    return members.keys() | {"transform", "private", "init"} == set(Recipe.__dataclass_fields__)
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
@@ -215,12 +280,12 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     return torch.autocast(device.type, getattr(torch, precision), enabled=precision != "float32")
 
 
-def fastest_precision(model: str, batch: int, device: torch.device) -> str:
+def fastest_precision(model: str, batch: int, device: torch.device, side: int = SIDE) -> str:
     """bfloat16 or float32, whichever trains a batch faster here; some processors only emulate bfloat16."""
     seconds: dict[str, float] = {}
-    images = torch.randn(batch, 3, SIDE, SIDE, device=device)
+    images = torch.randn(batch, 3, side, side, device=device)
     for precision in PRECISIONS:
-        network = MODELS[model]().to(device)
+        network = TRAINABLE[model]().to(device)
         taken = []
         for _ in range(3):
             begin = time.perf_counter()

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
@@ -87,6 +86,7 @@ class Preset:
             the scaled image just covers it.
         demosaic: suits a frame larger than ``size``.
         weights: those that come with the package, or None.
+        training_only: how names in files of weights begin that serve training alone; they are left out.
     """
 
     name: str
@@ -100,6 +100,7 @@ class Preset:
     short_side: int | None = None
     demosaic: Demosaic = Demosaic.BILINEAR
     weights: Path | None = None
+    training_only: tuple[str, ...] = ()
 
     def isp_settings(
         self,
@@ -120,24 +121,30 @@ class Preset:
             short_side=self.short_side,
         )
 
+    def whole_frame(self, demosaic: Demosaic | None = None, gamma: Gamma = Gamma.SRGB) -> IspSettings:
+        """Settings for the plain image in its own size, demosaiced as for this network."""
+        return IspSettings(demosaic=demosaic or self.demosaic, gamma=gamma)
+
 
 def preset(name: str) -> Preset:
     """The network called ``name``.
 
     These are the keys of MODELS; ``espnetv2`` and ``squeezenet``, whose weights others have
-    published; and ``torchvision:`` followed by an ImageNet classifier's name.
-    A torchvision network is taken with the preprocessing of its first ImageNet weights, except
-    that images are always scaled bilinearly, and has no weights of its own here.
+    published; and ``torchvision:`` followed by the name of an ImageNet classifier or of a segmentation network.
+    A torchvision network is taken with the preprocessing of its first published weights, except
+    that images are always scaled bilinearly, for segmentation to a square, and has no weights of its own here.
 
     Raises:
         UnknownModelError: there is no such network.
     """
     if name.startswith(TORCHVISION):
-        return _torchvision(name)
+        from inference.models.torchvision_presets import torchvision_preset  # noqa: PLC0415 - takes a second
+
+        return torchvision_preset(name)
     if name in _PUBLISHED:
         return _PUBLISHED[name]()
     if name not in MODELS:
-        raise _unknown(name, sorted((*MODELS, *_PUBLISHED)), f"or {TORCHVISION}NAME")
+        raise unknown(name, sorted((*MODELS, *_PUBLISHED)), f"or {TORCHVISION}NAME")
     shipped = WEIGHTS_FOLDER / f"{name}-cifar10.safetensors"
     return Preset(
         name,
@@ -176,27 +183,7 @@ def _espnetv2() -> Preset:
 _PUBLISHED: dict[str, Callable[[], Preset]] = {"espnetv2": _espnetv2, "squeezenet": _squeezenet}
 
 
-def _torchvision(name: str) -> Preset:
-    from torchvision import models as zoo  # noqa: PLC0415 - takes a second, and most presets do without
-
-    known = zoo.list_models(module=zoo)
-    model = name.removeprefix(TORCHVISION)
-    if model not in known:
-        raise _unknown(model, known, f"of torchvision ({len(known)} names)")
-    weights: Any = next(iter(zoo.get_model_weights(model)))
-    usual = weights.transforms()
-    side = usual.crop_size[0]
-    return Preset(
-        name,
-        lambda: zoo.get_model(model, weights=None),
-        (side, side),
-        tuple(usual.mean),
-        tuple(usual.std),
-        tuple(weights.meta["categories"]),
-        short_side=max(usual.resize_size[0], side),
-    )
-
-
-def _unknown(name: str, known: list[str], more: str) -> UnknownModelError:
+def unknown(name: str, known: list[str], more: str) -> UnknownModelError:
+    """The refusal of a name; lists those of ``known`` that are near it."""
     near = get_close_matches(name, known, _NEAR) or known[:_NEAR]
     return UnknownModelError(f"no network is called {name!r:.80}", hint=f"one of: {', '.join(near)} {more}")

@@ -4,57 +4,25 @@ from __future__ import annotations
 
 import json
 import stat
-import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner, Result
-from host_factories import DAY, capture, scene, sealed, write_home
+from host_factories import capture, scene, write_home
+from host_place import NOW, POLICY, Place, call, current, make_place
 
-from adc_firmware import PrivateFrame, write
-from inference.cli import keyed_infer
+from adc_firmware import write
 from inference.imaging import IspSettings, isp
 from inference.models import preset
 from inference.session import open_session
 from inference.weights import load_weights
-from keyvault.policy import Policy
-
-POLICY = Policy(64, 64)
-NOW = int(time.time())
-
-
-@dataclass(frozen=True)
-class Place:
-    """A folder with a host's home, a sealed key and two frames."""
-
-    folder: Path
-    frames: tuple[PrivateFrame, ...]
-
-    def __getitem__(self, name: str) -> str:
-        return str(self.folder / name)
 
 
 @pytest.fixture
 def place(tmp_path: Path, home: Path) -> Place:
-    write_home(home)
-    key = current()
-    (tmp_path / "sealed.bin").write_bytes(key)
-    frames = tuple(capture(key, scene(POLICY, seed), NOW) for seed in range(3))
-    for number, frame in enumerate(frames):
-        write(frame, tmp_path / f"frame{number}.dng")
-    return Place(tmp_path, frames)
-
-
-def current(epoch: int = 1, host: str = "lab", end: int = NOW + DAY) -> bytes:
-    return sealed(epoch, host=host, policy=POLICY, start=NOW - DAY, end=end)
-
-
-def call(*arguments: str) -> Result:
-    return CliRunner().invoke(keyed_infer, list(arguments))
+    return make_place(tmp_path, home)
 
 
 def plain_probabilities(place: Place) -> torch.Tensor:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any, cast
 
 import cv2
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from key_home import make_home
 from PIL import Image
+from torch import Tensor
 
-from evaluate_segmentation import LAYOUTS, Confusion, Evaluation, Example, main, open_voc
+from evaluate_segmentation import main, measure
 from inference.models import espnetv2
+from kept_results import Keeper
 from keyvault.errors import InputError
+from keyvault.policy import Cfa, Policy
+from label_maps import ROWS, Confusion, Evaluation
+from segmentation_bench import Bench
+from segmentation_figure import COLUMNS, choose, rows
+from voc import LAYOUTS, Example, open_voc
 
 CLASSES = 21
 
@@ -47,11 +57,23 @@ def test_an_evaluation_counts_positions_and_masks_apart() -> None:
     masks = plain.argmax(1).byte().numpy()
     examples = [Example(str(i), np.zeros((4, 4, 3), np.uint8), mask) for i, mask in enumerate(masks)]
     result = Evaluation()
-    result.add(examples, plain, keyed, -plain)
-    assert (result.images, result.positions, result.agreeing) == (2, 32, 31)
+    result.add(examples, {"plain": plain, "keyed": keyed, "substituted": -plain, "unkeyed": -plain})
+    assert (result.images, result.positions) == (2, 32)
+    assert result.equal == {"plain": 32, "keyed": 31, "substituted": 0, "unkeyed": 0}
     assert result.largest_difference == pytest.approx(2, abs=1e-5)
-    assert (result.plain.pixel_accuracy, result.keyed.pixel_accuracy) == (1, 31 / 32)
-    assert result.substituted.pixel_accuracy == 0
+    accuracies = {row: confusion.pixel_accuracy for row, confusion in result.confusions.items()}
+    assert accuracies == {"plain": 1, "keyed": 31 / 32, "substituted": 0, "unkeyed": 0}
+    again = Evaluation.from_json(json.loads(json.dumps(result.to_json())))
+    assert again.to_json() == result.to_json()
+    assert again.report() == result.report()
+    figures = result.figures(trained=True)
+    assert figures["rows"]["keyed"]["pixel_accuracy"] == 31 / 32
+    assert figures["positions_equal"] == 31
+    assert "mean_iou" not in result.figures(trained=False)["rows"]["keyed"]
+    assert "mIoU" not in result.report(trained=False)
+    for name in ("confusions", "equal", "images"):
+        with pytest.raises((KeyError, TypeError)):
+            Evaluation.from_json({key: value for key, value in again.to_json().items() if key != name})
 
 
 @pytest.fixture(params=LAYOUTS, ids=["subset", "VOC"])
@@ -105,3 +127,125 @@ def test_refusals_take_one_line(folder: Path, home: Path) -> None:
     for weights, code in ((folder / "missing.pth", 13), (folder / "other.pth", 13)):
         refused = CliRunner().invoke(main, [str(folder), "--key", "none.bin", "--weights", str(weights)])
         assert (refused.exit_code, refused.stderr.count("\n")) == (code, 1)
+
+
+@pytest.fixture
+def arguments(tmp_path: Path, home: Path) -> list[str]:
+    """Of a run on three images in 64 x 64, by a network with random weights."""
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+    generator = np.random.default_rng(0)
+    for name in "abc":
+        image = cv2.resize(generator.integers(0, 256, (5, 5, 3), np.uint8), (80, 60), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(tmp_path / "images" / f"{name}.jpg"), image)
+        Image.fromarray(np.full((60, 80), 7, np.uint8)).save(tmp_path / "masks" / f"{name}.png")
+    (tmp_path / "val_subset.txt").write_text("a b c")
+    make_home(home, {"cam": Policy(64, 64, Cfa.NONE, 3, bits=8)})
+    keys = ["--key", str(home / "cam.bin"), "--device", str(home / "devices" / "cam.json")]
+    return [str(tmp_path), *keys, "--size", "64", "64", "--random-weights", "--batch", "1"]
+
+
+class Recorded:
+    """In place of a bench: scores that follow from an image's number; stops at one of them."""
+
+    def __init__(self, stop: int = 99) -> None:
+        self.stop, self.asked = stop, list[int]()
+
+    def of_examples(self, examples: list[Example], first: int) -> dict[str, Tensor]:
+        if first == self.stop:
+            raise KeyboardInterrupt
+        self.asked.append(first)
+        generator = torch.Generator().manual_seed(first)
+        return {row: torch.rand(len(examples), CLASSES, 4, 4, generator=generator) for row in ROWS}
+
+
+def test_an_interrupted_run_is_taken_up_and_gives_the_same_figures(arguments: list[str], tmp_path: Path) -> None:
+    voc, output = open_voc(tmp_path), tmp_path / "found.json"
+
+    def run(bench: Recorded, **options: Any) -> Keeper:
+        keeper = Keeper(output, {"seed": 0, **options})
+        result = measure(cast("Bench", bench), voc, keeper, limit=None, batch=1)
+        keeper.finish("the command", {"figures": result.figures(trained=True)})
+        return keeper
+
+    run(Recorded())
+    whole = json.loads(output.read_text())
+    with pytest.raises(KeyboardInterrupt):
+        run(Recorded(stop=2))
+    partial = tmp_path / "found.json.partial"
+    with pytest.raises(InputError, match="other options: seed"):
+        run(Recorded(), seed=1)
+    kept = json.loads(partial.read_text())
+    for damage in ({"images": 2}, {**kept["counts"], "images": 9}, [1]):
+        partial.write_text(json.dumps({**kept, "counts": damage}))
+        with pytest.raises(InputError, match="partial"):
+            run(Recorded())
+    partial.write_bytes(b"{")
+    with pytest.raises(InputError, match="interrupted run"):
+        run(Recorded())
+    partial.write_text(json.dumps(kept))
+    rest = Recorded()
+    run(rest)
+    found = json.loads(output.read_text())
+    assert rest.asked == [2]
+    assert not partial.exists()
+    assert (found["figures"], found["options"]) == (whole["figures"], whole["options"])
+    assert (whole["resumed_from"], len(found["resumed_from"])) == ([], 1)
+    assert found["environment"]["versions"]["torch"] == torch.__version__.partition("+")[0]
+
+
+def test_a_run_writes_figures_and_a_picture(arguments: list[str], tmp_path: Path) -> None:
+    output, figure = tmp_path / "found.json", tmp_path / "figure.png"
+    told = CliRunner().invoke(main, [*arguments, "-o", str(output), "--figure", str(figure), "--show", "b"])
+    assert told.exit_code == 0, told.stderr
+    assert "labels mean nothing" in told.stdout
+    found = json.loads(output.read_text())
+    assert found["command"].startswith("python tools/evaluate_segmentation.py FOLDER --key cam.bin --device cam.json")
+    assert str(tmp_path) not in output.read_text()
+    assert found["options"]["weights"] == {"random": 0, "calibrated_on": ["a", "b", "c"]}
+    counted = found["figures"]
+    assert (counted["images"], counted["positions"]) == (3, 3 * 64 * 64)
+    assert counted["positions_equal"] >= 0.999 * counted["positions"]
+    for row in ("substituted", "unkeyed"):
+        assert counted["rows"][row]["equal_to_plain"] < 0.9
+    picture = cv2.imread(str(figure)).astype(float)
+    height, width = picture.shape[:2]
+    assert width == 300 * len(COLUMNS)
+    middle = picture[height // 3 : height // 2]
+    image, private, plain, keyed, wrong = (middle[:, 300 * at + 30 : 300 * at + 270] for at in range(len(COLUMNS)))
+    assert np.abs(plain - keyed).mean() < 0.5 * np.abs(plain - wrong).mean()  # cells may be half a pixel apart
+    assert np.abs(np.diff(image, axis=0)).mean() < 0.5 * np.abs(np.diff(private, axis=0)).mean()
+
+
+def test_a_picture_of_an_unknown_image_is_refused(arguments: list[str], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="z is not in the list"):
+        rows(cast("Bench", Recorded()), open_voc(tmp_path), ["z"])
+
+
+def test_images_of_a_figure_are_spread_over_the_list(arguments: list[str], tmp_path: Path) -> None:
+    voc = open_voc(tmp_path)
+    assert (choose(voc, 2), choose(voc, 9)) == (("a", "c"), ("a", "b", "c"))
+
+
+def test_a_run_says_what_it_needs(arguments: list[str], tmp_path: Path) -> None:
+    cases = [
+        (["--weights", "x.pth"], 2, "--random-weights"),
+        (["--model", "resnet20"], 3, "labels no pixels"),
+        (["--model", "torchvision:fcn_resnet"], 13, "fcn_resnet50"),
+        (["--size", "32", "32"], 5, "32x32"),
+        (["-o", str(tmp_path / "nowhere" / "a.json")], 4, "nowhere"),
+        (["--figure", str(tmp_path / "nowhere" / "a.png")], 4, "nowhere"),
+    ]
+    for more, code, says in cases:
+        result = CliRunner().invoke(main, [*arguments, *more])
+        assert (result.exit_code, result.stderr.count("\n")) == (code, 1), result.output
+        assert says in result.stderr
+
+
+@pytest.mark.full
+def test_torchvisions_network_agrees_on_private_frames(arguments: list[str], tmp_path: Path) -> None:
+    output = tmp_path / "fcn.json"
+    model = ["--model", "torchvision:fcn_resnet50", "--limit", "2"]
+    assert CliRunner().invoke(main, [*arguments, *model, "-o", str(output)]).exit_code == 0
+    figures = json.loads(output.read_text())["figures"]
+    assert figures["positions_equal"] >= 0.999 * figures["positions"]

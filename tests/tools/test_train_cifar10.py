@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +16,9 @@ from safetensors.torch import load_file
 import cifar10
 import train_cifar10
 from accuracy import Accuracy
+from inference.models.presets import WEIGHTS_FOLDER
+from keyvault.errors import InputError
+from peers.registry import PEERS
 from train_cifar10 import main
 from training import Recipe, Split, Training, augment
 
@@ -72,6 +78,93 @@ def test_another_recipe_does_not_resume(data: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 3
     assert "another recipe" in result.output
+
+
+def test_a_checkpoint_of_an_older_recipe_resumes(tmp_path: Path) -> None:
+    training = Training(RECIPE, tmp_path, torch.device("cpu"), 64)
+    training.epoch = 1
+    training.save()
+    saved = torch.load(training.checkpoint, weights_only=True)
+    for member in ("transform", "private", "init"):
+        del saved["recipe"][member]
+    torch.save(saved, training.checkpoint)
+    again = Training(RECIPE, tmp_path, torch.device("cpu"), 64)
+    again.resume()
+    assert again.epoch == 1
+    protected = Training(replace(RECIPE, transform="le"), tmp_path, torch.device("cpu"), 64)
+    with pytest.raises(InputError, match="another recipe"):
+        protected.resume()
+
+
+@pytest.mark.parametrize(("model", "transform"), [("resnet20", "privconv-224"), ("convmixer-512-16-224", "none")])
+def test_a_network_of_another_image_size_is_refused(data: Path, tmp_path: Path, model: str, transform: str) -> None:
+    arguments = ["--model", model, "--transform", transform, "--data", str(data), "-o", str(tmp_path / "run")]
+    result = CliRunner().invoke(main, arguments)
+    assert (result.exit_code, result.stderr.count("\n")) == (3, 1)
+    assert "pixels a side" in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_protected_images_are_measured_protected(data: Path, tmp_path: Path) -> None:
+    train(data, tmp_path / "plain", "--epochs", "1")
+    train(data, tmp_path / "le", "--epochs", "1", "--transform", "le")
+    plain, protected = (json.loads((tmp_path / name / "result.json").read_text()) for name in ("plain", "le"))
+    assert (plain["recipe"]["transform"], protected["recipe"]["transform"]) == ("none", "le")
+    assert plain["parameters"] == protected["parameters"] > 200_000
+    assert protected["accuracy"]["held out"]["total"] == 36
+    assert protected["accuracy"]["test"]["total"] == 10
+    assert "--transform le" in (tmp_path / "le" / "resnet20.md").read_text()
+    splits = train_cifar10.load_splits(data)
+    before = splits["test"].images.clone()
+    recipe = Recipe(**protected["recipe"])
+    train_cifar10.protect_unseen(Training(recipe, tmp_path, torch.device("cpu"), 64), splits)
+    assert not torch.equal(splits["test"].images, before)
+    expected = PEERS["le"].protect(1, 32, 32).transform(before.permute(0, 2, 3, 1).numpy())
+    np.testing.assert_array_equal(splits["test"].images.permute(0, 2, 3, 1).numpy(), expected)
+
+
+def test_fine_tuning_begins_with_the_weights_and_sees_private_images_only(data: Path, tmp_path: Path) -> None:
+    start = WEIGHTS_FOLDER / "resnet20-cifar10.safetensors"
+    replays = tmp_path / "replays"
+    options = ["--private", "stacked-fixed", "--replays", str(replays), "--init", str(start)]
+    train(data, tmp_path / "run", "--epochs", "1", "--lr", "1e-12", *options)
+    before, after = load_file(start), load_file(tmp_path / "run" / "resnet20.safetensors")
+    torch.testing.assert_close(after["linear.weight"], before["linear.weight"], rtol=0, atol=1e-6)
+
+    recipe = json.loads((tmp_path / "run" / "result.json").read_text())["recipe"]
+    assert (recipe["private"], recipe["init"]) == ("stacked-fixed", hashlib.sha256(start.read_bytes()).hexdigest())
+    assert "--private stacked-fixed --init WEIGHTS" in (tmp_path / "run" / "resnet20.md").read_text()
+    plain, private = train_cifar10.load_splits(data), train_cifar10.load_splits(data, "stacked-fixed", replays)
+    for name, split in plain.items():
+        torch.testing.assert_close(private[name].labels, split.labels)
+        assert not torch.equal(private[name].images, split.images)
+        pixels, stored = (images.flatten(2).sort(2).values for images in (split.images, private[name].images))
+        torch.testing.assert_close(stored, pixels)
+
+
+def test_private_images_are_neither_moved_nor_mirrored() -> None:
+    images = torch.rand(16, 3, 32, 32)
+    found = augment(images, replace(RECIPE, private="default"), torch.Generator().manual_seed(0))
+    kept = found != 0
+    torch.testing.assert_close(found[kept], images[kept])
+    assert 0 < float((~kept).float().mean()) <= RECIPE.cutout**2 / 32**2
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["--private", "default", "--transform", "le"], 2, "do not go together"),
+        (["--init", "absent.safetensors"], 13, "cannot read weights"),
+        (["--model", "resnet32", "--init", str(WEIGHTS_FOLDER / "resnet20-cifar10.safetensors")], 13, "does not fit"),
+    ],
+)
+def test_impossible_fine_tuning_is_refused(
+    data: Path, tmp_path: Path, options: list[str], code: int, words: str
+) -> None:
+    arguments = ["--model", "resnet20", "--data", str(data), "-o", str(tmp_path / "run"), "--precision", "float32"]
+    result = CliRunner().invoke(main, [*arguments, *options])
+    assert (result.exit_code, result.stderr.count("\n")) == (code, 1)
+    assert words in result.stderr
 
 
 @pytest.mark.parametrize("content", [b"junk", b"", None])

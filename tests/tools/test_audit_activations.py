@@ -1,0 +1,72 @@
+"""Feature maps in memory: what a recording holds, and that neighbours' features give positions away."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from audit.activations import NEVER, STAGE1, STAGE3, keyed_network, record, scenes_of
+from audit.attacks.activation_correlation import Attempt, Measured
+from audit.neighbours import assemble, joined, learn
+from keyvault.errors import InputError
+
+SIDE = 12
+
+
+def scenes(count: int, side: int, channels: int, seed: int) -> np.ndarray:
+    noise = np.random.default_rng(seed).normal(size=(count, side, side, channels))
+    return gaussian_filter(noise, (0, 1.5, 1.5, 0)) * 4
+
+
+def patches(count: int, seed: int) -> np.ndarray:
+    """Features (n, p, 27): the 3 x 3 surroundings of every position, as a first layer sees them."""
+    padded = scenes(count, SIDE + 2, 3, seed)
+    parts = [padded[:, y : y + SIDE, x : x + SIDE] for y in range(3) for x in range(3)]
+    return np.concatenate(parts, axis=3).reshape(count, SIDE**2, -1).astype(np.float32)
+
+
+def test_a_recording_has_the_maps_under_as_many_layouts_as_rekeying_gives() -> None:
+    images = np.clip(128 + 60 * scenes(5, 32, 3, 0), 0, 255).astype(np.uint8)
+    network = keyed_network(rekey_every=2, seed=0)
+    shuffled = record(images, network, (STAGE1, STAGE3))
+    assert [frames.tolist() for frames in shuffled[STAGE1].sharing()] == [[0, 1], [2, 3], [4]]
+    network.rekey_every = NEVER
+    fixed = record(images, network, (STAGE1, STAGE3))
+    assert len(fixed[STAGE1].sharing()) == 1
+    for site, channels in ((STAGE1, 64), (STAGE3, 192)):
+        assert fixed[site].maps.shape == (5, site.side**2, channels)
+        np.testing.assert_allclose(fixed[site].plain, shuffled[site].plain, atol=1e-4)
+        assert not np.allclose(fixed[site].maps, shuffled[site].maps, atol=1e-1)
+
+
+@pytest.mark.parametrize("frames", [1, 4])
+def test_features_that_know_their_neighbours_are_put_together_the_right_way_up(frames: int) -> None:
+    bonds = learn(patches(60, 1), SIDE)
+    order = np.random.default_rng(2).permutation(SIDE**2)
+    maps = patches(frames, 3)
+    found = assemble(bonds, maps[:, order], SIDE)
+    assert (found == order).mean() > 0.9
+    noise = np.random.default_rng(4).normal(size=maps.shape).astype(np.float32)
+    assert joined(assemble(bonds, noise[:, order], SIDE), order, SIDE) < 0.2
+
+
+def test_joined_counts_neighbours_whichever_way_the_picture_is_turned() -> None:
+    truth = np.random.default_rng(0).permutation(SIDE**2)
+    turned = np.rot90(np.arange(SIDE**2).reshape(SIDE, SIDE)).ravel()[truth]
+    assert joined(truth, truth, SIDE) == joined(turned, truth, SIDE) == 1
+
+
+def test_the_smallest_breaking_number_leaves_no_unbroken_one_above_it() -> None:
+    def measured(*tries: tuple[int, float]) -> int | None:
+        return Measured(tuple(Attempt(32, n, False, near, 0.01, {}) for n, near in tries)).smallest_breaking
+
+    assert measured((1, 0.1), (2, 0.9), (4, 0.2), (8, 0.9), (16, 0.8)) == 8
+    assert measured((1, 0.9)) == 1
+    assert measured((1, 0.9), (2, 0.1)) is None
+
+
+def test_scenes_that_do_not_fit_are_refused() -> None:
+    for found in (np.zeros((9, 32, 32, 3), np.uint8), np.zeros((99, 16, 16, 3), np.uint8)):
+        with pytest.raises(InputError):
+            scenes_of(found, 5, 5)

@@ -1,0 +1,98 @@
+"""One frame at a time: what stays near its place is found, what moves over the whole frame is not; jigsaws."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from audit.attack import Evidence, control_policy
+from audit.attacks import jigsaw, single_frame
+from audit.attacks.single_frame import describe, places_only
+from audit.finding import Finding, Stand, Verdict
+from audit.material import make_material
+from audit.subjects import subject
+from keyvault.errors import InputError
+
+SIDE, FRAMES, KNOWN = 16, 30, 240
+RNG = np.random.default_rng(5)
+
+
+def scenes(count: int, seed: int) -> np.ndarray:
+    """Smooth pictures whose rows differ, grey but for a little noise."""
+    noise = np.random.default_rng(seed).normal(size=(count, SIDE, SIDE, 1))
+    smooth = gaussian_filter(noise, (0, 2, 6, 0))
+    return np.clip(128 + 45 * smooth / smooth.std() + RNG.normal(size=(*smooth.shape[:3], 3)), 0, 255).astype(np.uint8)
+
+
+def attacked(words: str, stand: Stand, known: int = KNOWN) -> Finding:
+    policy = subject(f"{SIDE}x{SIDE},{words}").policy
+    images, others = scenes(FRAMES, 1), scenes(known, 2)
+    evidence = Evidence(
+        words,
+        make_material(images, policy),
+        make_material(images[:2], control_policy(policy)),
+        others,
+        np.full(known, -1),
+    )
+    return single_frame.run(evidence, stand, np.random.default_rng(0))
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(single_frame, "BROKEN", 0.3)
+    monkeypatch.setattr(single_frame, "PUZZLES", 5)
+
+
+@pytest.mark.parametrize(
+    ("words", "stand", "verdict"),
+    [
+        ("row", Stand.MEMORY, Verdict.FAIL),
+        ("row", Stand.FILE, Verdict.PASS),
+        ("default", Stand.MEMORY, Verdict.PASS),
+        ("per-frame", Stand.FILE, Verdict.PASS),
+        ("quad,row", Stand.MEMORY, Verdict.FAIL),
+    ],
+)
+def test_a_frame_gives_away_what_its_scope_leaves_in_place(words: str, stand: Stand, verdict: Verdict) -> None:
+    found = attacked(words, stand)
+    assert found.verdict is verdict
+    assert found.frames in (5, FRAMES)
+    assert found.smallest_breaking == (1 if verdict is Verdict.FAIL else None)
+    if words in ("default", "per-frame"):
+        assert found.score == pytest.approx(found.chance)
+
+
+def test_a_control_that_holds_makes_it_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(single_frame, "BROKEN", 1.0)
+    assert attacked("row", Stand.FILE).verdict is Verdict.INCONCLUSIVE
+
+
+def test_too_few_scenes_to_learn_from() -> None:
+    with pytest.raises(InputError, match="200 known scenes, there are 100"):
+        attacked("row", Stand.MEMORY, known=100)
+
+
+def test_descriptions_are_blind_to_order_inside_bands_and_to_nothing_else() -> None:
+    frames = RNG.integers(0, 256, (3, 8, 6, 3)).astype(np.float64)
+    shuffled = frames.reshape(3, 4, 12, 3)[:, :, RNG.permutation(12)].reshape(frames.shape)
+    assert np.allclose(describe(frames, 2), describe(shuffled, 2))
+    assert not np.allclose(describe(frames, 1), describe(shuffled, 1))
+    assert np.allclose(places_only(frames, 8), 0)
+    assert np.abs(places_only(frames, 2)).max() > 1
+    assert describe(frames, 3).shape[1] == 3 * describe(frames, 8).shape[1]  # rows 0-2, 3-5 and the two that are left
+
+
+def test_pieces_are_put_together_by_their_edges() -> None:
+    picture = gaussian_filter(RNG.normal(size=(32, 32, 3)), (4, 4, 0)) * 1000
+    pieces = jigsaw.cut(picture, 8)
+    assert np.array_equal(jigsaw.join(pieces, (4, 4)), picture)
+    order = RNG.permutation(16)
+    solved = jigsaw.assemble(pieces[order], (4, 4))
+    assert np.array_equal(order[solved], np.arange(16))
+
+
+@pytest.mark.parametrize("shape", [(1, 7), (6, 1), (3, 5), (1, 1)])
+def test_every_piece_is_used_once_in_any_shape(shape: tuple[int, int]) -> None:
+    pieces = RNG.normal(size=(shape[0] * shape[1], 2, 2, 1))
+    assert sorted(jigsaw.assemble(pieces, shape)) == list(range(len(pieces)))

@@ -1,0 +1,205 @@
+"""The audit as a command: what it keeps, what it refuses, and that what it could not run is no pass."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+import cifar10
+import privacy_audit
+from adc_firmware import write
+from audit.attack import Attack, Evidence
+from audit.finding import Finding, Interval, Stand, Verdict
+from audit.material import scene_of
+from audit.registry import all_attacks
+from audit.subjects import COMPARED, subject
+from keyvault.errors import InputError, PolicyError
+from keyvault.policy import FrameKeys, Policy, Protection
+from sensor_sim import Camera
+from tests.key_home import make_home
+
+SCENES = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), np.uint8)
+PLENTY = 100
+
+
+class Counted:
+    """An attack that says how often it was run; it fails what shows the plain values."""
+
+    def __init__(self) -> None:
+        self.runs: list[tuple[str, Stand]] = []
+        self.stop_at: int | None = None
+
+    def run(self, evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Finding:
+        if len(self.runs) == self.stop_at:
+            raise KeyboardInterrupt
+        self.runs.append((evidence.name, stand))
+        seen = evidence.material.file if stand is Stand.FILE else evidence.material.memory
+        bare = np.array_equal(np.sort(seen, axis=None), np.sort(evidence.material.plain, axis=None))
+        verdict = Verdict.FAIL if bare else Verdict.PASS
+        score = float(generator.random())
+        return Finding("counted", stand, evidence.name, score, "x", 0, Interval(0, 1), verdict, len(seen))
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
+    """The audit at a small size, with two attacks: one that counts, and one that never has enough frames."""
+    attack = Counted()
+    attacks = [
+        Attack("counted", "Counted", (Stand.FILE, Stand.MEMORY), 3, attack.run),
+        Attack("greedy", "Greedy", (Stand.FILE,), PLENTY, attack.run),
+    ]
+    monkeypatch.setattr(privacy_audit, "chosen_attacks", lambda names: attacks)
+    monkeypatch.setattr(privacy_audit, "FULL", (4, 8))
+    return attack
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Twelve test images of CIFAR-10's binary layout."""
+    folder = tmp_path / "cifar"
+    folder.mkdir()
+    records = [bytes([i % 10]) + image.transpose(2, 0, 1).tobytes() for i, image in enumerate(SCENES)]
+    (folder / f"{cifar10.TEST_FILES[0]}.bin").write_bytes(b"".join(records))
+    return folder
+
+
+def audit(data: Path, *more: str) -> Result:
+    arguments = ["--scenes", str(data), "-o", str(data.parent / "out"), *more]
+    return CliRunner().invoke(privacy_audit.main, arguments, prog_name="privacy_audit.py")
+
+
+def findings(data: Path) -> dict[str, Any]:
+    return json.loads((data.parent / "out" / "findings.json").read_text())
+
+
+def test_verdicts_are_results_and_what_was_not_run_is_no_pass(data: Path, counted: Counted) -> None:
+    result = audit(data, "--policy", "per-frame", "--policy", "default")
+    assert result.exit_code == 0, result.output
+    found = findings(data)
+    verdicts = {(one["policy"], one["stand"]): one["verdict"] for one in found["findings"]}
+    assert verdicts == {
+        ("per-frame", "file"): "fail",
+        ("per-frame", "memory"): "fail",
+        ("default", "file"): "pass",
+        ("default", "memory"): "fail",
+    }
+    assert [one["verdict"] for one in found["findings"]][-1] == "pass"
+    assert {(one["attack"], one["policy"]) for one in found["not_run"]} == {
+        ("greedy", "per-frame"),
+        ("greedy", "default"),
+    }
+    assert f"it needs {PLENTY} frames, there are 4" in found["not_run"][0]["reason"]
+    assert found["seed"] == 1
+    assert found["environment"]["python"]
+    assert "Privacy audit" in (data.parent / "out" / "index.html").read_text()
+
+
+def test_an_interrupted_audit_goes_on_where_it_was(data: Path, counted: Counted) -> None:
+    whole = audit(data, "--policy", "default", "-o", str(data.parent / "whole"))
+    assert whole.exit_code == 0, whole.output
+    counted.stop_at = 3
+    stopped = audit(data, "--policy", "default")
+    assert stopped.exit_code == 130
+    assert not (data.parent / "out" / "index.html").exists()
+    counted.stop_at = None
+    assert audit(data, "--policy", "default").exit_code == 0
+    assert counted.runs == 2 * [("default", Stand.FILE), ("default", Stand.MEMORY)]
+    assert findings(data)["findings"] == json.loads((data.parent / "whole" / "findings.json").read_text())["findings"]
+
+
+@pytest.mark.parametrize("more", [("--seed", "2"), ("--quick",)])
+def test_results_of_other_options_are_not_mixed(
+    data: Path, counted: Counted, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(privacy_audit, "QUICK", (3, 8))
+    assert audit(data, "--policy", "default").exit_code == 0
+    refused = audit(data, "--policy", "default", *more)
+    assert refused.exit_code == 4
+    assert "was made with" in refused.output
+    assert audit(data, "--policy", "fixed", "--policy", "default").exit_code == 0
+    assert {one["policy"] for one in findings(data)["findings"]} == {"fixed", "default"}
+
+
+def test_damaged_results_are_refused(data: Path, counted: Counted) -> None:
+    assert audit(data, "--policy", "default").exit_code == 0
+    kept = data.parent / "out" / "work" / "default" / "counted-file.json"
+    kept.write_text(kept.read_text()[:50])
+    refused = audit(data, "--policy", "default")
+    assert refused.exit_code == 3
+    assert "counted-file.json is damaged" in refused.output
+
+
+@pytest.mark.parametrize(
+    ("more", "said", "code"),
+    [
+        ((), "nothing to audit", 3),
+        (("--policy", "default", "--scenes", "nowhere"), "there is no nowhere", 3),
+        (("--policy", "sideways"), "neither a sealed key's file nor a word", 3),
+        (("frames",), "go together", 2),
+        (("frames", "--key", "k.bin"), "there is no folder frames", 3),
+        (("frames", "--key", "k.bin", "--policy", "row"), "not both", 2),
+        (("--policy", "default", "--stand", "activations"), "nothing to audit", 3),
+    ],
+)
+def test_refusals(data: Path, counted: Counted, more: tuple[str, ...], said: str, code: int) -> None:
+    result = audit(data, *more)
+    assert (result.exit_code, result.output.count("\n")) == (code, 1)
+    assert said in result.output
+    assert not counted.runs
+
+
+def test_too_few_scenes_are_refused_as_such(data: Path, counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(privacy_audit, "FULL", (50, 8))
+    result = audit(data, "--policy", "default")
+    assert result.exit_code == 3
+    assert "has 12 images; 50 frames" in result.output
+
+
+def capture(home: Path, name: str, policy: Policy, folder: Path, count: int) -> None:
+    folder.mkdir(exist_ok=True)
+    with Camera(home / f"{name}.bin", device=home / "devices" / f"{name}.json") as camera:
+        for number in range(count):
+            frame = camera.capture(scene_of(SCENES[number], policy, "scene"), number=number)
+            write(frame, folder / f"{name}-{number}.dng")
+
+
+def test_frames_that_exist_are_audited_as_their_key_opens_them(
+    data: Path, counted: Counted, home: Path, tmp_path: Path
+) -> None:
+    policy = Policy(64, 64, bits=8)
+    make_home(home, {"a": policy, "b": replace(policy, scope="row")})
+    frames = tmp_path / "frames"
+    capture(home, "a", policy, frames, 3)
+    result = audit(data, str(frames), "--key", str(home / "a.bin"))
+    assert result.exit_code == 0, result.output
+    verdicts = {(one["policy"], one["stand"], one["verdict"], one["frames"]) for one in findings(data)["findings"]}
+    assert verdicts == {("frames", "file", "pass", 3), ("frames", "memory", "fail", 3)}
+    capture(home, "b", replace(policy, scope="row"), frames, 1)
+    mixed = audit(data, str(frames), "--key", str(home / "a.bin"))
+    assert mixed.exit_code == 3
+    assert "mixed policies: a-0.dng and b-0.dng differ" in mixed.output
+
+
+def test_policies_by_name_and_in_words() -> None:
+    named = {name: subject(name).policy for name in COMPARED}
+    assert len({policy.digest() for policy in named.values()}) == len(COMPARED)
+    assert named["fixed"].frame_keys is FrameKeys.FIXED
+    assert named["default"].protection is Protection.SHUFFLE_MASK
+    assert subject("fixed,RGGB,row").policy == Policy(
+        64, 64, bits=8, scope="row", protection=Protection.SHUFFLE, frame_keys=FrameKeys.FIXED
+    )
+    with pytest.raises(InputError):
+        subject("fixed,default")
+    with pytest.raises(PolicyError):
+        subject("none")
+
+
+def test_attacks_are_found_by_the_names_of_their_modules() -> None:
+    assert "single_frame" in all_attacks()
+    assert all(name == attack.name for name, attack in all_attacks().items())

@@ -1,0 +1,163 @@
+"""Table 2: what is measured, what is published, and what nobody knows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+import cifar10
+import reproduce_table2
+from peers.cost import lossless_bytes, measure_cost, sizes
+from peers.registry import PEERS
+from peers.table import render, row, runs_of, verdict_of
+from reproduce_table2 import main
+from sensor_sim.photograph import decode
+
+
+def run_of(model: str, transform: str, epochs: int = 3) -> dict[str, Any]:
+    recipe = {"model": model, "transform": transform, "epochs": epochs, "precision": "float32"}
+    accuracy = {"held out": {"correct": 2500, "total": 5000}, "test": {"correct": 500, "total": 1000}}
+    return {"recipe": recipe, "parameters": 1234567, "accuracy": accuracy, "device": "cpu"}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Ten test images in the binary layout."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    records = np.random.default_rng(0).integers(0, 256, (10, cifar10.RECORD_BYTES), np.uint8)
+    records[:, 0] %= 10
+    records.tofile(folder / "test_batch.bin")
+    return folder
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Two peers of a table that is quick to make; the list says whose costs were measured."""
+    measured: list[str] = []
+    measure = reproduce_table2.measure_peer
+
+    def count(name: str, *arguments: Any) -> dict[str, Any]:
+        measured.append(name)
+        return measure(name, *arguments)
+
+    monkeypatch.setattr(reproduce_table2, "measure_peer", count)
+    monkeypatch.setattr(reproduce_table2, "PEERS", {name: PEERS[name] for name in ("etc-grey", "key-nets")})
+    return measured
+
+
+def invoke(data: Path, folder: Path, *more: str) -> Result:
+    options = ["--data", str(data), "--work", str(folder / "work"), "-o", str(folder / "out"), "--rounds", "1"]
+    return CliRunner().invoke(main, [*options, *more])
+
+
+def test_it_resumes_and_mixes_no_efforts(data: Path, tmp_path: Path, counted: list[str]) -> None:
+    assert invoke(data, tmp_path).exit_code == 0
+    (tmp_path / "work" / "key-nets.json").unlink()
+    assert invoke(data, tmp_path).exit_code == 0
+    assert counted == ["etc-grey", "key-nets", "key-nets"]
+    refused = invoke(data, tmp_path, "--images", "3")
+    assert (refused.exit_code, refused.stderr.count("\n")) == (3, 1)
+    assert "other options" in refused.stderr
+
+
+def test_the_result_names_machine_command_and_seed(data: Path, tmp_path: Path, counted: list[str]) -> None:
+    assert invoke(data, tmp_path, "--seed", "5").exit_code == 0
+    (path,) = (tmp_path / "out").glob("????-??-??-table2.json")
+    result = json.loads(path.read_text())
+    assert "--seed 5" in result["command"]
+    assert {"processor", "versions", "date"} <= result["environment"].keys()
+    assert [found["name"] for found in result["rows"]] == ["etc-grey", "key-nets"]
+    assert result["rows"][0]["transformation"]["images"] == 10
+    assert path.with_suffix(".md").read_text().count("not trained") == 2
+
+
+def test_finished_runs_and_findings_enter_the_table(data: Path, tmp_path: Path, counted: list[str]) -> None:
+    run = tmp_path / "runs" / "a" / "result.json"
+    run.parent.mkdir(parents=True)
+    run.write_text(json.dumps(run_of("resnet20", "key-nets")))
+    audit = tmp_path / "audit.json"
+    audit.write_text(json.dumps({"findings": [{"policy": "key-nets", "verdict": "fail"}]}))
+    assert invoke(data, tmp_path, "--runs", str(tmp_path / "runs"), "--audit", str(audit)).exit_code == 0
+    (path,) = (tmp_path / "out").glob("*.md")
+    (line,) = (line for line in path.read_text().splitlines() if "Key-Nets" in line)
+    assert "| resnet20 | 1.23 | 50.00 % (3000 of 6000; 95 % interval 48.74 to 51.26) | 3 epochs, float32, cpu |" in line
+    assert line.endswith("| fail |")
+
+
+@pytest.mark.parametrize("content", ["junk", "[]", "{}"])
+def test_what_is_no_result_of_a_training_is_refused(
+    data: Path, tmp_path: Path, counted: list[str], content: str
+) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "result.json").write_text(content)
+    refused = invoke(data, tmp_path, "--runs", str(tmp_path / "runs"))
+    assert (refused.exit_code, refused.stderr.count("\n")) == (3, 1)
+    assert counted == []
+
+
+def test_published_figures_are_marked_and_stand_in_for_nothing() -> None:
+    text = render(row(name, {}, [], None) for name in PEERS)
+    lines = [line for line in text.splitlines() if line.startswith("| ") and "---" not in line][1:]
+    assert len(lines) == len(PEERS)
+    for line, peer in zip(lines, PEERS.values(), strict=True):
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        assert cells[3].startswith("not trained")
+        assert cells[-1] == "not audited"
+        if peer.published:
+            assert cells[3] == f"not trained; published: {peer.published.accuracy:.2f} %"
+            assert cells[2] == f"(published: {peer.published.parameters:.2f})"
+        else:
+            assert "published" not in line
+
+
+def test_a_peers_own_network_comes_first_then_the_longer_run() -> None:
+    runs = [
+        run_of("resnet20", "ele", 90),
+        run_of("shakedrop-ele", "ele", 2),
+        run_of("shakedrop-ele", "ele", 5),
+        run_of("shakedrop-ele", "etc", 9),
+    ]
+    chosen = [(run["recipe"]["model"], run["recipe"]["epochs"]) for run in runs_of("ele", runs)]
+    assert chosen == [("shakedrop-ele", 5), ("shakedrop-ele", 2), ("resnet20", 90)]
+
+
+def test_a_keyed_networks_runs_are_those_on_plain_images() -> None:
+    plain, shuffled, other = (
+        run_of("preresnet110", "none"),
+        run_of("preresnet110", "pixel-shuffle"),
+        run_of("vgg16", "none"),
+    )
+    assert runs_of("pixel-shuffle", [shuffled, other, plain]) == [plain]
+
+
+def test_the_worst_verdict_counts() -> None:
+    findings = [{"policy": "le", "verdict": verdict} for verdict in ("pass", "warn", "inconclusive")]
+    assert verdict_of("le", findings) == "inconclusive"
+    assert verdict_of("le", [*findings, {"policy": "le", "verdict": "fail"}]) == "fail"
+    assert verdict_of("ele", findings) is None
+
+
+def test_files_are_lossless_and_shuffled_images_larger(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 255, 32).astype(np.uint8)
+    image = np.stack([np.tile(ramp, (32, 1)), np.tile(ramp[:, None], (1, 32)), np.full((32, 32), 9, np.uint8)], axis=2)
+    for form in ("png", "webp"):
+        path = tmp_path / f"image.{form}"
+        path.write_bytes(lossless_bytes(image, form))
+        np.testing.assert_array_equal(decode(path), image)
+    cost = measure_cost(PEERS["pixel-shuffle"].protect(1, 32, 32).transform, image[None], rounds=1)
+    assert cost.plain == sizes(image[None])
+    assert min(cost.png_ratio, cost.webp_ratio) > 1.5
+
+
+@pytest.mark.full
+def test_every_network_of_the_table_is_timed(data: Path, tmp_path: Path) -> None:
+    assert invoke(data, tmp_path, "--batch", "2").exit_code == 0
+    (path,) = (tmp_path / "out").glob("*.json")
+    for found in json.loads(path.read_text())["rows"]:
+        assert (found["inference"] is not None) == (found["network"] is not None)

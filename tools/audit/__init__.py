@@ -1,0 +1,1 @@
+"""Attacks on private frames, and what they find."""

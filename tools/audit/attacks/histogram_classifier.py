@@ -1,0 +1,144 @@
+"""What class a private frame's scene is of, told from its values alone: a small network on histograms.
+
+After Chapelle, Haffner and Vapnik, "Support vector machines for histogram-based image
+classification", IEEE Transactions on Neural Networks 10(5), 1999: class from a colour histogram.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from audit.attack import Attack, Evidence
+from audit.attacks.reidentification import quantiles
+from audit.finding import Finding, Scale, Stand, judge
+from audit.intervals import share_interval
+from audit.material import Material
+from audit.views import known, seen
+from keyvault.errors import InputError
+
+Samples = NDArray[np.uint16]
+Labels = NDArray[np.int64]
+NAME = "histogram_classifier"
+FRAMES = 400
+SCENES = 10_000
+_ABOVE_CHANCE = 0.1  # of what lies between chance and 1
+_PLAIN_LEVELS = 256  # of the scenes
+_BINS = {1: 64, 3: 8}  # a sample, by samples a position
+_HIDDEN = 256
+_ROUNDS, _BATCH = 25, 256
+
+
+def joint_histograms(frames: Samples, levels: int) -> NDArray[np.float64]:
+    """The share of positions with each colour, coarsely: (n, p, c) to (n, 64) for c = 1 or (n, 512) for c = 3.
+
+    Args:
+        frames: uint16 (n, p, c), c 1 or 3.
+        levels: samples are below it.
+    """
+    count, places, parts = frames.shape
+    bins = _BINS[parts]
+    colour = np.zeros((count, places), np.int64)
+    for part in range(parts):
+        colour = colour * bins + np.minimum(frames[:, :, part].astype(np.int64) * bins // levels, bins - 1)
+    rows = np.arange(count)[:, None] * bins**parts
+    counts = np.bincount((colour + rows).ravel(), minlength=count * bins**parts)
+    return counts.reshape(count, -1) / places
+
+
+def features(frames: Samples, levels: int) -> NDArray[np.float32]:
+    """What no order of the samples changes: roots of the joint histogram, and quantiles of each sample."""
+    rooted = np.sqrt(joint_histograms(frames, levels))
+    return np.concatenate([8 * rooted, quantiles(frames, 32) * (4 / levels)], axis=1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A trained network, and the mean and standard deviation of the features it was trained on."""
+
+    network: nn.Module
+    mean: Tensor
+    spread: Tensor
+
+    @torch.inference_mode()
+    def classes(self, seen: NDArray[np.float32]) -> Labels:
+        """The likeliest class of each row of features: (n, f) to (n,)."""
+        found = self.network((torch.from_numpy(seen) - self.mean) / self.spread).argmax(1)
+        return np.asarray(found.numpy(), np.int64)
+
+
+def train(known: NDArray[np.float32], labels: Labels, generator: np.random.Generator) -> Classifier:
+    """Fit two layers to features (n, f) and their classes (n,) by Adam; the same for the same generator."""
+    x, y = torch.from_numpy(known), torch.from_numpy(labels)
+    mean, spread = x.mean(0), x.std(0) + 0.05
+    x = (x - mean) / spread
+    with torch.random.fork_rng():
+        torch.manual_seed(int(generator.integers(2**31)))
+        network = _network(x.shape[1], int(y.max()) + 1)
+        optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=0.05)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, _ROUNDS)
+        for _ in range(_ROUNDS):
+            for batch in torch.randperm(len(x)).split(_BATCH):
+                optimizer.zero_grad()
+                nn.functional.cross_entropy(network(x[batch]), y[batch], label_smoothing=0.1).backward()
+                optimizer.step()
+            schedule.step()
+    return Classifier(network.eval(), mean, spread)
+
+
+def _network(inputs: int, classes: int) -> nn.Module:
+    return nn.Sequential(
+        *(nn.Dropout(0.2), nn.Linear(inputs, _HIDDEN), nn.GELU(), nn.Dropout(0.5)),
+        nn.Linear(_HIDDEN, classes),
+    )
+
+
+def correct(classifier: Classifier, material: Material, stand: Stand) -> int:
+    """How many frames' classes it tells; values above those that scenes have count as the brightest."""
+    frames = np.minimum(seen(material, stand), _PLAIN_LEVELS - 1)
+    return int((classifier.classes(features(frames, _PLAIN_LEVELS)) == material.labels).sum())
+
+
+def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Finding:
+    """Train on the known scenes that have a class, and classify frames."""
+    material, control = evidence.material.first(FRAMES), evidence.control.first(FRAMES)
+    labelled = np.flatnonzero(evidence.labels >= 0)[:SCENES]
+    if not labelled.size or material.labels.min() < 0:
+        raise InputError(
+            "scenes without classes train no classifier", hint="give scenes with classes, such as CIFAR-10"
+        )
+    plain = features(known(evidence.scenes[labelled], material.policy), _PLAIN_LEVELS)
+    classifier = train(plain, evidence.labels[labelled], generator)
+    hits, trials = correct(classifier, material, stand), len(material)
+    chance = 1 / len(np.unique(evidence.labels[labelled]))
+    scale = Scale("share of frames classified rightly", chance, chance + _ABOVE_CHANCE * (1 - chance))
+    interval, control_interval = (
+        share_interval(count, len(frames.labels))
+        for count, frames in ((hits, material), (correct(classifier, control, stand), control))
+    )
+    return Finding(
+        attack=NAME,
+        stand=stand,
+        policy=evidence.name,
+        score=hits / trials,
+        unit=scale.unit,
+        chance=scale.chance,
+        interval=interval,
+        verdict=judge(scale, interval, control_interval.low > scale.fail),
+        frames=trials,
+        smallest_breaking=1 if interval.low > scale.fail else None,
+        note=f"Two layers, trained on the histograms of {len(labelled)} other scenes, see one frame at a time.",
+    )
+
+
+ATTACK = Attack(
+    name=NAME,
+    title="The class is told by the values",
+    stands=(Stand.FILE, Stand.MEMORY),
+    frames_needed=FRAMES,
+    run=run,
+)

@@ -1,0 +1,152 @@
+"""What an attack found, the verdict on it, and both as JSON."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keyvault.errors import InputError
+
+Pictures = Mapping[str, NDArray[np.uint8]]
+
+
+class Stand(StrEnum):
+    """Where the attacker stands."""
+
+    FILE = "file"
+    MEMORY = "memory"
+    ACTIVATIONS = "activations"
+
+
+class Verdict(StrEnum):
+    """What a score means; in the order in which a report lists them."""
+
+    FAIL = "fail"
+    WARN = "warn"
+    INCONCLUSIVE = "inconclusive"
+    PASS = "pass"  # noqa: S105  # a verdict, no password
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Both ends of a confidence interval, in the unit of the score; ValueError if they are swapped."""
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not self.low <= self.high:
+            raise ValueError(f"an interval from {self.low} to {self.high}")
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How an attack's score is read.
+
+    Attributes:
+        unit: what the score counts, such as ``share of positions exact``; larger is a better attack.
+        chance: the score of an attacker who has nothing but what everybody knows.
+        fail: from here on the attack has broken the policy.
+    """
+
+    unit: str
+    chance: float
+    fail: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Finding:
+    """What one attack got from one policy's frames at one place.
+
+    Attributes:
+        attack: its name.
+        stand: where the attacker stands.
+        policy: the policy's name.
+        score: what it reached, in ``unit``.
+        unit: of score, chance and interval; larger is a better attack.
+        chance: the score of an attacker without frames.
+        interval: of the score, 95 %.
+        verdict: by :func:`judge`.
+        frames: how many frames it was given.
+        smallest_breaking: the least number of frames with which it broke the policy; None if it did not.
+        note: what a reader has to know, one or two sentences.
+        pictures: what the attacker got, by caption: uint8 (h, w) or (h, w, 3).
+    """
+
+    attack: str
+    stand: Stand
+    policy: str
+    score: float
+    unit: str
+    chance: float
+    interval: Interval
+    verdict: Verdict
+    frames: int
+    smallest_breaking: int | None = None
+    note: str = ""
+    pictures: Pictures = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The finding as JSON values; pictures as NumPy files in base64."""
+        names = ("attack", "score", "unit", "chance", "policy", "frames", "smallest_breaking", "note")
+        return {name: getattr(self, name) for name in names} | {
+            "stand": str(self.stand),
+            "verdict": str(self.verdict),
+            "interval": [self.interval.low, self.interval.high],
+            "pictures": {name: _picture_text(picture) for name, picture in self.pictures.items()},
+        }
+
+    @classmethod
+    def from_json(cls, value: Any) -> Finding:
+        """The inverse of to_json; InputError for anything else."""
+        try:
+            members = dict(value)
+            members["stand"] = Stand(members["stand"])
+            members["verdict"] = Verdict(members["verdict"])
+            members["interval"] = Interval(*members["interval"])
+            members["pictures"] = {name: _picture(text) for name, text in members["pictures"].items()}
+            return cls(**members)
+        except (KeyError, TypeError, ValueError, AttributeError, EOFError) as error:
+            raise InputError(
+                f"not a finding of the audit: {error!s:.200}", hint="delete the file and audit again"
+            ) from error
+
+
+def judge(scale: Scale, interval: Interval, control_broke: bool) -> Verdict:
+    """The one rule for a verdict.
+
+    Inconclusive if the attack did not break its positive control.  Otherwise fail if the interval
+    lies above the scale's level for that, warn if it lies above chance, and pass if it reaches
+    down to chance.
+    """
+    if not control_broke:
+        return Verdict.INCONCLUSIVE
+    if interval.low > scale.fail:
+        return Verdict.FAIL
+    return Verdict.WARN if interval.low > scale.chance else Verdict.PASS
+
+
+def worst_first(findings: Iterable[Finding]) -> list[Finding]:
+    """Findings by verdict, and inside one verdict by how far they lie above chance."""
+    order = list(Verdict)
+    return sorted(findings, key=lambda one: (order.index(one.verdict), one.chance - one.interval.low, one.attack))
+
+
+def _picture_text(picture: NDArray[np.uint8]) -> str:
+    file = io.BytesIO()
+    np.save(file, picture, allow_pickle=False)
+    return base64.b64encode(file.getvalue()).decode("ascii")
+
+
+def _picture(text: str) -> NDArray[np.uint8]:
+    picture = np.load(io.BytesIO(base64.b64decode(text, validate=True)), allow_pickle=False)
+    if picture.dtype != np.uint8 or picture.ndim not in (2, 3):
+        raise ValueError(f"a picture of {picture.dtype} with {picture.ndim} dimensions")
+    return picture

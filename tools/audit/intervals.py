@@ -1,0 +1,51 @@
+"""How far a measured share or mean can be trusted."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binomtest, bootstrap
+
+from audit.finding import Interval
+from keyvault.errors import InputError
+
+LEVEL = 0.95
+RESAMPLES = 2000
+
+
+def share_interval(hits: int, trials: int, level: float = LEVEL) -> Interval:
+    """Wilson's score interval of a proportion (Wilson, JASA 22(158), 1927).
+
+    Args:
+        hits: successes, 0 to ``trials``.
+        trials: independent trials, at least 1.
+        level: coverage.
+
+    Raises InputError if there were no trials, or more hits than trials.
+    """
+    if not 0 <= hits <= trials or trials < 1:
+        raise InputError(f"{hits} hits in {trials} trials say nothing", hint="give the attack more frames")
+    found = binomtest(hits, trials).proportion_ci(level, method="wilson")
+    return Interval(float(found.low), float(found.high))
+
+
+def mean_interval(values: NDArray[np.float64], rng: np.random.Generator, level: float = LEVEL) -> Interval:
+    """Percentile bootstrap interval of the mean of independent values (Efron, Ann. Stat. 7(1), 1979).
+
+    A single value, or values that are all equal, give an interval of no width.
+
+    Args:
+        values: float64 (n,), n at least 1; one for each frame or scene.
+        rng: draws the resamples.
+        level: coverage.
+
+    Raises InputError if there are no values.
+    """
+    if not values.size:
+        raise InputError("a mean of no values", hint="give the attack more frames")
+    if np.ptp(values) == 0:
+        return Interval(float(values[0]), float(values[0]))
+    found = bootstrap(
+        (values,), np.mean, confidence_level=level, n_resamples=RESAMPLES, method="percentile", rng=rng
+    ).confidence_interval
+    return Interval(float(found.low), float(found.high))

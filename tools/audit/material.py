@@ -1,0 +1,105 @@
+"""Frames of one policy, made by the real camera and opened by the real host."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adc_firmware import decode, encode
+from audit.own_home import own_home
+from image_sources import Item
+from inference import open_session
+from keyvault.errors import InputError
+from keyvault.policy import Cfa, Policy
+from replay_dataset import WHITE, quad_scene
+from sensor_sim import Camera, DnScene
+
+Labels = NDArray[np.int64]
+_KEPT = 12  # materials that a process remembers
+_made: OrderedDict[tuple[bytes, Policy], Material] = OrderedDict()
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """Frames of one policy; samples are uint16 (n, h, w), or (n, h, w, 3) of a stacked sensor.
+
+    Attributes:
+        policy: of every frame.
+        file: as stored, what anyone sees.
+        memory: without mask, still shuffled, what the host has.
+        plain: the DN in true order.
+        tables: int32 (n, h * w); ``tables[i, s]`` is where frame i stores the photosite s.
+        labels: int64 (n,), classes of the scenes; -1 where unknown.
+    """
+
+    policy: Policy
+    file: NDArray[np.uint16]
+    memory: NDArray[np.uint16]
+    plain: NDArray[np.uint16]
+    tables: NDArray[np.int32]
+    labels: Labels
+
+    def __len__(self) -> int:
+        return len(self.file)
+
+    def first(self, count: int) -> Material:
+        """The first so many frames, or all there are."""
+        parts = {one.name: getattr(self, one.name)[:count] for one in fields(self) if one.name != "policy"}
+        return Material(self.policy, **parts)
+
+
+def make_material(images: NDArray[np.uint8], policy: Policy, labels: Labels | None = None) -> Material:
+    """Capture, encode, decode, verify and open one frame of each image; the process remembers the last results.
+
+    Args:
+        images: uint8 (n, h, w, 3).  A pixel is a photosite of a stacked sensor.  On a mosaic it is a quad if there
+            are half as many rows and columns as photosites, and otherwise a photosite, of which the filter leaves
+            one colour: then neighbours of one colour differ, as they do in photographs.
+        policy: of the frames.
+        labels: int64 (n,); unknown if left out.
+
+    Raises InputError without images, and PolicyError if they do not fit the policy.
+    """
+    if not len(images):
+        raise InputError("no scenes to make frames of", hint="name a folder that holds images")
+    name = (hashlib.sha256(repr(images.shape).encode() + np.ascontiguousarray(images).data).digest(), policy)
+    made = _made.pop(name, None) or _captured(images, policy)
+    _made[name] = made
+    if len(_made) > _KEPT:
+        _made.popitem(last=False)
+    return made if labels is None else replace(made, labels=labels)
+
+
+def scene_of(image: NDArray[np.uint8], policy: Policy, name: str) -> DnScene:
+    """One image as DN: a quad for each pixel, or a photosite for each; PolicyError if neither fits the policy."""
+    if policy.cfa is Cfa.NONE or image.shape[:2] != (policy.height, policy.width):
+        return quad_scene(Item(image, None, name), policy)
+    dn = np.empty(image.shape[:2], np.uint16)
+    for place, colour in enumerate(policy.cfa):
+        part = (slice(place // 2, None, 2), slice(place % 2, None, 2))
+        dn[part] = image[..., "RGB".index(colour)][part]
+    return DnScene(dn, 0, WHITE, name=name)
+
+
+def _captured(images: NDArray[np.uint8], policy: Policy) -> Material:
+    stored, opened = [], []
+    with own_home(policy) as home:
+        session = open_session(home.key, home.host, home.vault.issuer, home=home.key.parent)
+        with Camera(home.key, device=home.device) as camera:
+            for number, image in enumerate(images):
+                scene = scene_of(image, policy, f"scene {number}")
+                frame = decode(encode(camera.capture(scene, number=number)), session.grants)
+                stored.append(frame.samples)
+                opened.append(session.open(frame))
+    return Material(
+        policy=policy,
+        file=np.stack(stored),
+        memory=np.stack([one.samples for one in opened]),
+        plain=np.stack([one.permutation.undo(one.samples) for one in opened]),
+        tables=np.stack([one.permutation.table for one in opened]),
+        labels=np.full(len(opened), -1, np.int64),
+    )

@@ -1,0 +1,160 @@
+"""The audit as one HTML page that needs nothing else, and as JSON."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from numpy.typing import NDArray
+
+from audit.appearance import Appearance
+from audit.bars import WIDTH, bar, number
+from audit.finding import Finding, Stand, Verdict, worst_first
+from keyvault.errors import InputError
+
+TEMPLATE = "report.html.j2"
+MANY_COLUMNS = 7
+PLACES = {
+    Stand.FILE: "the file, which anyone may copy",
+    Stand.MEMORY: "the host's memory: unmasked, still shuffled",
+    Stand.ACTIVATIONS: "activations after the first layers",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NotRun:
+    """An attack that was left out, and why."""
+
+    attack: str
+    stand: Stand
+    policy: str
+    reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        """What was left out as JSON values."""
+        return {"attack": self.attack, "stand": str(self.stand), "policy": self.policy, "reason": self.reason}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Report:
+    """Everything that the page says.
+
+    Attributes:
+        audited: what was audited, one line a thing.
+        policies: names in the order of the table, with what each is in words.
+        titles: of the attacks, by name.
+        findings: in any order.
+        not_run: what was left out.
+        appearances: what proves nothing, one of each policy where there is any.
+        environment: of ``measure.environment``.
+        command: that makes this report again.
+        seed: of the attacks' random numbers.
+    """
+
+    audited: Sequence[str]
+    policies: Mapping[str, str]
+    titles: Mapping[str, str]
+    findings: Sequence[Finding]
+    not_run: Sequence[NotRun]
+    appearances: Sequence[Appearance]
+    environment: Mapping[str, Any]
+    command: str
+    seed: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as JSON values, findings worst first."""
+        return {
+            "command": self.command,
+            "seed": self.seed,
+            "environment": dict(self.environment),
+            "audited": list(self.audited),
+            "policies": dict(self.policies),
+            "findings": [finding.to_json() for finding in worst_first(self.findings)],
+            "not_run": [left_out.to_json() for left_out in self.not_run],
+            "proves_nothing": [one.to_json() for one in self.appearances],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of the summary: one attack at one place, and a cell for each policy; None where nothing was tried."""
+
+    attack: str
+    stand: Stand
+    cells: Sequence[tuple[str, Finding | NotRun | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a policy did at one place: its worst verdict, None if nothing ran, and the attacks that had it."""
+
+    stand: Stand
+    verdict: Verdict | None
+    attacks: Sequence[str]
+
+
+def summary(report: Report) -> list[Row]:
+    """A row for each attack and place that occurs, in the order of the report's titles."""
+    cells: dict[tuple[str, Stand, str], Finding | NotRun] = {}
+    cells |= {(one.attack, one.stand, one.policy): one for one in report.not_run}
+    cells |= {(one.attack, one.stand, one.policy): one for one in report.findings}
+    asked = [(attack, stand) for attack in report.titles for stand in Stand]
+    rows = [Row(*at, [(policy, cells.get((*at, policy))) for policy in report.policies]) for at in asked]
+    return [row for row in rows if any(cell for _, cell in row.cells)]
+
+
+def standings(report: Report, policy: str) -> list[Standing]:
+    """How a policy did at each place where it was attacked."""
+    found = []
+    for stand in Stand:
+        own = worst_first(f for f in report.findings if (f.policy, f.stand) == (policy, stand))
+        tried = own or any((left.policy, left.stand) == (policy, stand) for left in report.not_run)
+        worst = own[0].verdict if own else None
+        attacks = [report.titles.get(f.attack, f.attack) for f in own if f.verdict is worst]
+        if tried:
+            found.append(Standing(stand, worst, attacks))
+    return found
+
+
+def picture_uri(picture: NDArray[np.uint8]) -> str:
+    """A picture, (h, w) grey or (h, w, 3) RGB, as a data URI of a PNG file; InputError if it has another shape."""
+    if picture.dtype != np.uint8 or picture.ndim not in (2, 3) or (picture.ndim == 3 and picture.shape[2] != 3):
+        raise InputError(
+            f"a picture of shape {picture.shape} and type {picture.dtype}", hint="give (h, w) or (h, w, 3)"
+        )
+    stored = picture if picture.ndim == 2 else np.ascontiguousarray(picture[:, :, ::-1])
+    data = cv2.imencode(".png", stored)[1].tobytes()
+    return "data:image/png;base64," + base64.b64encode(data).decode("ascii")
+
+
+def anchor(finding: Finding) -> str:
+    """The name of a finding's place on the page."""
+    return f"{finding.attack}-{finding.stand}-{finding.policy}".replace(":", "-").replace(" ", "-")
+
+
+def render(report: Report) -> str:
+    """The page; everything on it is in it."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "picture": picture_uri, "bar": bar, "anchor": anchor}
+    return environment.get_template(TEMPLATE).render(
+        report=report,
+        rows=summary(report),
+        standings={policy: standings(report, policy) for policy in report.policies},
+        findings=worst_first(report.findings),
+        places=PLACES,
+        marks={"fail": "✗", "warn": "!", "inconclusive": "?", "pass": "✓"},
+        many=len(report.policies) > MANY_COLUMNS,
+        width=WIDTH,
+    )

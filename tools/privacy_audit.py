@@ -1,0 +1,237 @@
+"""Attack private frames and say what gave way: python tools/privacy_audit.py --policy default --scenes DIR -o audit
+
+Makes frames of known scenes under each policy, through the camera and the host, or takes a folder of private frames
+with the sealed key that opens them; runs the attacks; and writes index.html, one page that needs nothing else, and
+findings.json.  What each attack found is kept in the folder's ``work``: stop it at any time, and the same command goes
+on.  The exit code says whether the audit ran, not what it found: 0 whatever the verdicts are.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from tqdm import tqdm
+
+from audit.appearance import Appearance, appearance
+from audit.attack import Attack, Evidence, control_policy
+from audit.finding import Finding, Stand, worst_first
+from audit.material import make_material
+from audit.registry import chosen_attacks
+from audit.report import NotRun, Report, render
+from audit.scenes import Source
+from audit.store import Store
+from audit.subjects import COMPARED, Subject, frame_paths, open_frames, scene_size, subject
+from image_sources import open_source
+from keyvault.console import Command
+from keyvault.errors import InputError
+from keyvault.files import write_whole
+from measure import environment
+
+FULL = (1000, 10_000)  # frames, and scenes that attackers know
+QUICK = (400, 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """What every finding depends on besides its policy: the scenes, and the seed of the attacks."""
+
+    source: Source
+    seed: int
+
+
+@dataclass(frozen=True)
+class Job:
+    """One policy under audit, and how to get its evidence, which takes time.
+
+    Attributes:
+        subject: the policy.
+        effort: see there.
+        evidence: makes it, once.
+        frames: name and number of frames that exist already.
+    """
+
+    subject: Subject
+    effort: Effort
+    evidence: Callable[[], Evidence]
+    frames: tuple[str, int] | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """All that its findings depend on, as JSON values."""
+        source = self.effort.source
+        return {
+            "policy": self.subject.policy.to_json(),
+            "frames": list(self.frames) if self.frames else source.frames,
+            "scenes": str(source.folder.resolve()),
+            "known": source.known,
+            "seed": self.effort.seed,
+        }
+
+
+@dataclass(frozen=True)
+class Results:
+    """What the attacks got from one policy."""
+
+    findings: list[Finding]
+    not_run: list[NotRun]
+    appearance: Appearance
+
+
+def policy_job(named: Subject, effort: Effort) -> Job:
+    """Audit of a policy by frames that are made for it."""
+
+    @cache
+    def evidence() -> Evidence:
+        scenes = effort.source.open(scene_size(named.policy))
+        return Evidence(
+            name=named.name,
+            material=make_material(scenes.frames, named.policy, scenes.frame_labels),
+            control=make_material(scenes.frames, control_policy(named.policy), scenes.frame_labels),
+            scenes=scenes.known,
+            labels=scenes.known_labels,
+        )
+
+    return Job(named, effort, evidence)
+
+
+def frames_job(folder: Path, key: Path, effort: Effort) -> Job:
+    """Audit of frames that exist, with the sealed key that opens them; the control shows the source's scenes."""
+    paths = frame_paths(folder)
+    material = open_frames(paths, key)
+    named = Subject(folder.resolve().name, material.policy)
+
+    @cache
+    def evidence() -> Evidence:
+        made = policy_job(named, effort).evidence()
+        return Evidence(named.name, material, made.control.first(len(material)), made.scenes, made.labels)
+
+    return Job(named, effort, evidence, (str(folder.resolve()), len(paths)))
+
+
+def attacked(attack: Attack, stand: Stand, job: Job) -> Finding:
+    """Run one attack; InputError if there are fewer frames than it needs: what it then missed would be no pass."""
+    evidence = job.evidence()
+    count = len(evidence.material)
+    if count < attack.frames_needed:
+        raise InputError(f"it needs {attack.frames_needed} frames, there are {count}", hint="give more frames")
+    place = zlib.crc32(f"{attack.name} {stand} {job.subject.name}".encode())
+    return attack.run(evidence, stand, np.random.default_rng([job.effort.seed, place]))
+
+
+def audit(job: Job, attacks: list[Attack], stands: list[Stand], store: Store, progress: Any) -> Results:
+    """What the attacks get from one policy; what the store holds already is not run again."""
+    results = Results([], [], store.kept_appearance(lambda: appearance(job.subject.name, job.evidence().material)))
+    for attack in attacks:
+        for stand in (stand for stand in attack.stands if stand in stands):
+            progress.set_postfix_str(f"{job.subject.name}, {stand}, {attack.name}")
+            result = store.kept(attack.name, stand, partial(attacked, attack, stand, job))
+            if isinstance(result, Finding):
+                results.findings.append(result)
+            else:
+                results.not_run.append(result)
+            progress.update()
+    return results
+
+
+def make_jobs(names: tuple[str, ...], frames: Path | None, key: Path | None, effort: Effort) -> list[Job]:
+    """What is to be audited; InputError if that is nothing, or not clear."""
+    if frames is not None and names:
+        raise click.UsageError("give FRAMES or --policy, not both")
+    if (frames is None) != (key is None):
+        raise click.UsageError("FRAMES and --key go together: attacks can be scored only by who can open the frames")
+    if frames is not None and key is not None:
+        return [frames_job(frames, key, effort)]
+    if not names:
+        raise InputError("nothing to audit", hint=f"give FRAMES, or --policy with {', '.join(COMPARED)} or other words")
+    return [policy_job(subject(name), effort) for name in dict.fromkeys(names)]
+
+
+def write_report(report: Report, output: Path) -> None:
+    """Write the page and the findings."""
+    write_whole(output / "findings.json", (json.dumps(report.to_json(), indent=1) + "\n").encode("ascii"))
+    write_whole(output / "index.html", render(report).encode())
+    for finding in worst_first(report.findings):
+        click.echo(f"{finding.verdict:12} {finding.policy:12} {finding.stand:12} {finding.attack}")
+    for left in report.not_run:
+        click.echo(f"{'not run':12} {left.policy:12} {left.stand:12} {left.attack}: {left.reason}")
+    click.echo(f"written to {output / 'index.html'} and findings.json")
+
+
+@click.command(cls=Command, name="privacy_audit", context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("frames", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--policy",
+    "policies",
+    multiple=True,
+    metavar="WORDS|KEY",
+    help=f"Names ({', '.join(COMPARED)}), words as of `sensor-sim cost`, such as 64x64,RGGB,row, or a sealed key.",
+)
+@click.option("--key", type=click.Path(path_type=Path), help="Sealed key that opens FRAMES, with this user's host key.")
+@click.option(
+    "--scenes",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="CIFAR-10, or a folder of images: what cameras see here, and what the attacker knows.",
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder for the report.")
+@click.option("--attack", "names", multiple=True, help="Only these.  [default: all]")
+@click.option("--stand", "stands", multiple=True, type=click.Choice([str(one) for one in Stand]), help="Only there.")
+@click.option(
+    "--quick", is_flag=True, help=f"{QUICK[0]} frames and {QUICK[1]} known scenes, not {FULL[0]} and {FULL[1]}."
+)
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Of the attacks.")
+def main(
+    frames: Path | None,
+    policies: tuple[str, ...],
+    key: Path | None,
+    scenes: Path,
+    output: Path,
+    names: tuple[str, ...],
+    stands: tuple[str, ...],
+    quick: bool,
+    seed: int,
+) -> None:
+    """Attack policies, or the private frames in the folder FRAMES.  Exits with 0 if it ran, whatever it found."""
+    effort = Effort(Source(scenes, *(QUICK if quick else FULL)), seed)
+    open_source([scenes], None, "test")  # refuses a missing data set before anything is made
+    jobs = make_jobs(policies, frames, key, effort)
+    attacks = chosen_attacks(names)
+    places = [stand for stand in Stand if str(stand) in stands or not stands]
+    count = len(jobs) * sum(stand in places for attack in attacks for stand in attack.stands)
+    if not count:
+        raise InputError("nothing to audit: none of these attacks stands there", hint="give other --attack or --stand")
+    with tqdm(total=count, unit="attack", disable=None) as progress:
+        stores = [Store.open(output / "work", job.subject.name, job.options) for job in jobs]
+        found = [audit(job, attacks, places, store, progress) for job, store in zip(jobs, stores, strict=True)]
+    report = Report(
+        audited=_audited(frames, jobs, effort),
+        policies={job.subject.name: job.subject.about for job in jobs},
+        titles={attack.name: attack.title for attack in attacks},
+        findings=[finding for results in found for finding in results.findings],
+        not_run=[left for results in found for left in results.not_run],
+        appearances=[results.appearance for results in found],
+        environment=environment(),
+        command=shlex.join(["python", "tools/privacy_audit.py", *sys.argv[1:]]),
+        seed=seed,
+    )
+    write_report(report, output)
+
+
+def _audited(frames: Path | None, jobs: list[Job], effort: Effort) -> list[str]:
+    what = f"private frames in {frames}" if frames else f"policies {', '.join(job.subject.name for job in jobs)}"
+    source = effort.source
+    return [what, f"scenes from {source.folder}: {source.frames} for frames, up to {source.known} known to attackers"]
+
+
+if __name__ == "__main__":
+    main(prog_name="privacy_audit.py")

@@ -1,0 +1,1 @@
+"""Table 1: networks on plain and private images of CIFAR-10."""

@@ -1,0 +1,117 @@
+"""The networks of Table 1: their weights, what their input is made of, and what they were trained on."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+import inference
+from fingerprint import file_digest
+from inference.errors import WeightsError
+from inference.imaging.settings import Triple
+from inference.models import Preset
+from inference.models.presets import IMAGENET_MEAN, IMAGENET_STD
+from keyvault.errors import InputError
+from peers.table import budget, read_json
+from train_cifar10 import RESULT
+
+#: In the order of the table: the paper's, then those whose weights are to be had.
+NETWORKS = ("vgg16", "preresnet110", "resnet20", "resnet32")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A network of the table with the weights that it is measured with.
+
+    Attributes:
+        name: of the network.
+        weights: their file, or None if there are none.
+        imagenet_input: whether its input has ImageNet's mean and standard deviation, not CIFAR-10's.
+    """
+
+    name: str
+    weights: Path | None
+    imagenet_input: bool = False
+
+    @property
+    def preset(self) -> Preset:
+        """What the package knows of the network."""
+        return inference.preset(self.name)
+
+    @property
+    def mean(self) -> Triple:
+        """Of the network's input."""
+        return IMAGENET_MEAN if self.imagenet_input else self.preset.mean
+
+    @property
+    def std(self) -> Triple:
+        """Of the network's input."""
+        return IMAGENET_STD if self.imagenet_input else self.preset.std
+
+    def load(self) -> nn.Module:
+        """The plain network in evaluation mode; WeightsError if the weights do not fit."""
+        return inference.pretrained(self.preset, self.weights)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file of weights, hexadecimal; WeightsError if it cannot be read."""
+        return "" if self.weights is None else file_digest(self.weights)
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether the weights are of train_cifar10, which never trains on the last 5,000 training images."""
+        if self.weights is None or self.weights.suffix != ".safetensors":
+            return False
+        try:
+            with safe_open(self.weights, "pt") as file:
+                found = file.metadata() or {}
+        except (SafetensorError, OSError) as error:
+            raise WeightsError(f"{self.weights} is not a safetensors file", hint="give another file") from error
+        return (found.get("model"), found.get("dataset")) == (self.name, "CIFAR-10")
+
+    @property
+    def training(self) -> str:
+        """How long it was trained, from the run's result or the model card beside the weights."""
+        if self.weights is None:
+            return ""
+        result, card = self.weights.parent / RESULT, self.weights.with_suffix(".md")
+        if result.is_file():
+            found = read_json(result)
+            if isinstance(found, dict) and found.get("recipe", {}).get("model") == self.name:
+                return budget(found)
+        epochs = re.search(r"^- epochs: (\d+)$", card.read_text(), re.MULTILINE) if card.is_file() else None
+        return f"{epochs[1]} epochs" if epochs else f"by others ({self.weights.name})"
+
+
+def candidates(names: tuple[str, ...], weights: tuple[str, ...], imagenet_input: tuple[str, ...]) -> list[Candidate]:
+    """The networks to measure, with weights given as ``NAME=FILE`` or those that come with the package.
+
+    Raises:
+        InputError: weights are not given as NAME=FILE, or for no network of these.
+    """
+    given = {}
+    for text in weights:
+        name, _, path = text.partition("=")
+        if not path or name not in names:
+            raise InputError(f"{text} is not NAME=FILE", hint=f"names: {', '.join(names)}")
+        given[name] = Path(path)
+    return [
+        Candidate(name, given.get(name) or inference.preset(name).weights, name in imagenet_input) for name in names
+    ]
+
+
+def training_command(name: str) -> str:
+    """What trains the weights of a network."""
+    return f"python tools/train_cifar10.py --model {name} --data DIR -o runs/{name}"
+
+
+def tuning_command(name: str, setting: str) -> str:
+    """What fine-tunes a network on private images."""
+    return (
+        f"python tools/train_cifar10.py --model {name} --init WEIGHTS --private {setting} --lr 0.05 --data DIR "
+        f"-o runs/{name}-{setting}"
+    )
