@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from colorsys import hsv_to_rgb
 from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
@@ -17,6 +18,7 @@ from inference.layout import KeyedTensor
 Rgb = NDArray[np.uint8]
 
 _PALE = 0.55  # of a label's colour over the image
+_GOLDEN = 0.618034
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
@@ -81,13 +83,19 @@ def overlaid(image: Rgb, labels: NDArray[np.uint8]) -> Rgb:
 def with_boxes(image: Rgb, found: Iterable[Found]) -> Rgb:
     """A copy of the image with boxes, labels and scores drawn, the best score on top."""
     canvas = image.copy()
-    width = max(1, round(min(image.shape[:2]) / 250))
+    width = max(2, round(min(image.shape[:2]) / 200))
     for one in sorted(found, key=lambda item: item.score):
-        colour = tuple(map(int, voc_palette()[1 + one.number % 255]))
+        colour = _bright(one.number)
         corners = [round(value) for value in one.box]
         cv2.rectangle(canvas, corners[:2], corners[2:], colour, width)
         _caption(canvas, f"{one.label} {100 * one.score:.0f} %", (corners[0], corners[1]), colour)
     return canvas
+
+
+def _bright(number: int) -> tuple[int, int, int]:
+    """A bright colour; numbers that follow each other have hues far apart."""
+    red, green, blue = hsv_to_rgb(number * _GOLDEN % 1, 0.85, 1)
+    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def _caption(canvas: Rgb, text: str, corner: tuple[int, int], colour: tuple[int, ...]) -> None:
