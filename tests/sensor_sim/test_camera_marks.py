@@ -172,7 +172,10 @@ def test_a_list_in_the_home_is_honoured(tmp_path: Path, home: Path, devices: Pat
     publish(home / "status.jws", 1)
     with pytest.raises(StatusRollbackError):
         open_newest(keys)
-    publish(home / "status.jws", 3, issuer=OTHER_VAULT)  # says nothing of this sensor
+    publish(home / "status.jws", 3, issuer=OTHER_VAULT)  # says nothing of this sensor, whose own list was used
+    with pytest.raises(StatusMissingError, match="status list 2 of vault"):
+        open_newest(keys)
+    publish(home / "status.jws", 3)
     assert open_newest(keys)[0].grant.epoch == 2
 
 
@@ -211,7 +214,7 @@ def test_the_command_takes_a_list_and_says_what_is_wrong(
         return result.exit_code, result.stderr
 
     assert capture("--key", "new.bin", "--status", "s.jws", "-o", "a.dng")[0] == 0
-    code, text = capture("--key", "old.bin", "-o", "b.dng")
+    code, text = capture("--key", "old.bin", "--status", "s.jws", "-o", "b.dng")
     assert (code, text.count("\n")) == (8, 1)
     assert "older than epoch 2" in text
     assert "keyvault export --sensor cam" in text
