@@ -13,7 +13,7 @@ from keyvault.grant import Kind, utc
 from keyvault.policy import Policy
 from keyvault.registry import ACTIVE, list_enrolled
 from keyvault.report import ends_soon
-from keyvault.weakness import Weakness, weaknesses
+from keyvault.weakness import AUDIT, Weakness, weaknesses
 
 _DAY = 86_400
 _LONG_STAGED = 7 * _DAY
@@ -138,9 +138,9 @@ def policies(patient: VaultPatient) -> Iterator[Finding]:
         unique = list(dict.fromkeys(names))
         level = Level.PROBLEM if weakness.broken else Level.WARNING
         fix = f"{weakness.fix}: keyvault issue {options(unique)}"
-        yield Finding("policy", level, f"{sensors(unique)}: {weakness.reason}", fix)
+        yield Finding("policy", level, f"{sensors(unique)}: {weakness.reason} ({AUDIT})", fix)
     if not weak:
-        yield Finding("policy", Level.OK, "every epoch in use has a policy without known weakness")
+        yield Finding("policy", Level.OK, f"every epoch in use has a policy without known weakness ({AUDIT})")
 
 
 @lru_cache(maxsize=256)

@@ -10,7 +10,7 @@ from keyvault import claims
 from keyvault.grant import Grant, utc
 from keyvault.identity import thumbprint
 from keyvault.policy import FrameKeys, Policy, Protection
-from keyvault.weakness import weaknesses
+from keyvault.weakness import AUDIT, weaknesses
 
 _DAY = 86_400
 _SOON = 30 * _DAY
@@ -82,7 +82,7 @@ def warnings(grant: Grant, now: int) -> list[str]:
 
 def warning(policy: Policy) -> str:
     """A warning of one line where frames under a policy are not protected; empty elsewhere."""
-    return f"WARNING: {policy.breakable}" if policy.breakable else ""
+    return f"WARNING: {policy.breakable}; {AUDIT} has what attacks get" if policy.breakable else ""
 
 
 def span(seconds: int) -> str:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from keyvault.policy import FrameKeys, Policy, Protection, Unit
 
+#: Where the figures of every attack on every policy are.
+AUDIT = "docs/privacy_audit.md"
 _NARROW = 16  # bands in a frame
 _ISSUE = "issue a new epoch with"
 _BROKEN = (

@@ -1,9 +1,10 @@
 """Attack private frames and say what gave way: python tools/privacy_audit.py --policy default --scenes DIR -o audit
 
-Makes frames of known scenes under each policy, through the camera and the host, or takes a folder of private frames
-with the sealed key that opens them; runs the attacks; and writes index.html, one page that needs nothing else, and
-findings.json.  What each attack found is kept in the folder's ``work``: stop it at any time, and the same command goes
-on.  The exit code says whether the audit ran, not what it found: 0 whatever the verdicts are.
+Makes frames of known scenes under each policy, through the camera and the host, or pictures under a peer of Table 2, or
+takes a folder of private frames with the sealed key that opens them; runs the attacks; and writes index.html, one page
+that needs nothing else, and findings.json.  What each attack found is kept in the folder's ``work``: stop it at any
+time, and the same command goes on.  The exit code says whether the audit ran, not what it found: 0 whatever the
+verdicts are.
 """
 
 from __future__ import annotations
@@ -11,22 +12,23 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 from tqdm import tqdm
 
 from audit.appearance import Appearance, appearance
 from audit.attack import Attack, Evidence, control_policy
 from audit.finding import Finding, Stand, worst_first
+from audit.job import Job, Trial, generator_of
 from audit.material import make_material
-from audit.registry import chosen_attacks
+from audit.peer_evidence import PeerAttack
+from audit.peer_subjects import ALL, PeerSubject, is_peer, peer_job, peer_keys
+from audit.registry import chosen_attacks, chosen_peer_attacks
 from audit.report import NotRun, Report, render
 from audit.scenes import Source
 from audit.store import Store
@@ -50,7 +52,7 @@ class Effort:
 
 
 @dataclass(frozen=True)
-class Job:
+class PolicyAudit:
     """One policy under audit, and how to get its evidence, which takes time.
 
     Attributes:
@@ -65,29 +67,35 @@ class Job:
     evidence: Callable[[], Evidence]
     frames: tuple[str, int] | None = None
 
-    @property
-    def options(self) -> dict[str, Any]:
-        """All that its findings depend on, as JSON values."""
+    def job(self, attacks: Iterable[Attack], stands: Sequence[Stand]) -> Job:
+        """Every attack wherever it stands."""
         source = self.effort.source
-        return {
-            "policy": self.subject.policy.to_json(),
-            "frames": list(self.frames) if self.frames else source.frames,
-            "scenes": str(source.folder.resolve()),
-            "known": source.known,
-            "seed": self.effort.seed,
-        }
+        asked = [(attack, stand) for attack in attacks for stand in attack.stands if stand in stands]
+        return Job(
+            name=self.subject.name,
+            about=self.subject.about,
+            options={
+                "policy": self.subject.policy.to_json(),
+                "frames": list(self.frames) if self.frames else source.frames,
+                "scenes": str(source.folder.resolve()),
+                "known": source.known,
+                "seed": self.effort.seed,
+            },
+            appearance=lambda: appearance(self.subject.name, self.evidence().material),
+            trials=[Trial(attack.name, stand, partial(attacked, attack, stand, self)) for attack, stand in asked],
+        )
 
 
 @dataclass(frozen=True)
 class Results:
-    """What the attacks got from one policy."""
+    """What the attacks got from one policy or peer."""
 
     findings: list[Finding]
     not_run: list[NotRun]
     appearance: Appearance
 
 
-def policy_job(named: Subject, effort: Effort) -> Job:
+def policy_audit(named: Subject, effort: Effort) -> PolicyAudit:
     """Audit of a policy by frames that are made for it."""
 
     @cache
@@ -101,10 +109,10 @@ def policy_job(named: Subject, effort: Effort) -> Job:
             labels=scenes.known_labels,
         )
 
-    return Job(named, effort, evidence)
+    return PolicyAudit(named, effort, evidence)
 
 
-def frames_job(folder: Path, key: Path, effort: Effort) -> Job:
+def frames_audit(folder: Path, key: Path, effort: Effort) -> PolicyAudit:
     """Audit of frames that exist, with the sealed key that opens them; the control shows the source's scenes."""
     paths = frame_paths(folder)
     material = open_frames(paths, key)
@@ -112,48 +120,77 @@ def frames_job(folder: Path, key: Path, effort: Effort) -> Job:
 
     @cache
     def evidence() -> Evidence:
-        made = policy_job(named, effort).evidence()
+        made = policy_audit(named, effort).evidence()
         return Evidence(named.name, material, made.control.first(len(material)), made.scenes, made.labels)
 
-    return Job(named, effort, evidence, (str(folder.resolve()), len(paths)))
+    return PolicyAudit(named, effort, evidence, (str(folder.resolve()), len(paths)))
 
 
-def attacked(attack: Attack, stand: Stand, job: Job) -> Finding:
+def attacked(attack: Attack, stand: Stand, audited: PolicyAudit) -> Finding:
     """Run one attack; InputError if there are fewer frames than it needs: what it then missed would be no pass."""
-    evidence = job.evidence()
+    evidence = audited.evidence()
     count = len(evidence.material)
     if count < attack.frames_needed:
         raise InputError(f"it needs {attack.frames_needed} frames, there are {count}", hint="give more frames")
-    place = zlib.crc32(f"{attack.name} {stand} {job.subject.name}".encode())
-    return attack.run(evidence, stand, np.random.default_rng([job.effort.seed, place]))
+    return attack.run(evidence, stand, generator_of(audited.effort.seed, attack.name, stand, audited.subject.name))
 
 
-def audit(job: Job, attacks: list[Attack], stands: list[Stand], store: Store, progress: Any) -> Results:
-    """What the attacks get from one policy; what the store holds already is not run again."""
-    results = Results([], [], store.kept_appearance(lambda: appearance(job.subject.name, job.evidence().material)))
-    for attack in attacks:
-        for stand in (stand for stand in attack.stands if stand in stands):
-            progress.set_postfix_str(f"{job.subject.name}, {stand}, {attack.name}")
-            result = store.kept(attack.name, stand, partial(attacked, attack, stand, job))
-            if isinstance(result, Finding):
-                results.findings.append(result)
-            else:
-                results.not_run.append(result)
-            progress.update()
+def audit(job: Job, store: Store, progress: Any) -> Results:
+    """What the attacks get from one policy or peer; what the store holds already is not run again."""
+    results = Results([], [], store.kept_appearance(job.appearance))
+    for trial in job.trials:
+        progress.set_postfix_str(f"{job.name}, {trial.stand}, {trial.attack}")
+        result = store.kept(trial.attack, trial.stand, trial.run)
+        if isinstance(result, Finding):
+            results.findings.append(result)
+        else:
+            results.not_run.append(result)
+        progress.update()
     return results
 
 
-def make_jobs(names: tuple[str, ...], frames: Path | None, key: Path | None, effort: Effort) -> list[Job]:
+@dataclass(frozen=True)
+class Chosen:
+    """Which attacks are run, and where; those on peers are others, and stand at the file."""
+
+    attacks: list[Attack]
+    peer_attacks: list[PeerAttack]
+    stands: list[Stand]
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """Of all of them, by name."""
+        return {one.name: one.title for one in self.peer_attacks} | {one.name: one.title for one in self.attacks}
+
+
+def make_jobs(
+    names: tuple[str, ...], frames: Path | None, key: Path | None, effort: Effort, chosen: Chosen
+) -> list[Job]:
     """What is to be audited; InputError if that is nothing, or not clear."""
     if frames is not None and names:
         raise click.UsageError("give FRAMES or --policy, not both")
     if (frames is None) != (key is None):
         raise click.UsageError("FRAMES and --key go together: attacks can be scored only by who can open the frames")
     if frames is not None and key is not None:
-        return [frames_job(frames, key, effort)]
+        return [frames_audit(frames, key, effort).job(chosen.attacks, chosen.stands)]
     if not names:
         raise InputError("nothing to audit", hint=f"give FRAMES, or --policy with {', '.join(COMPARED)} or other words")
-    return [policy_job(subject(name), effort) for name in dict.fromkeys(names)]
+    jobs: dict[str, Job] = {}
+    for name in names:
+        for job in peer_jobs(name, effort, chosen) if is_peer(name) else policy_jobs(name, effort, chosen):
+            jobs.setdefault(job.name, job)
+    return list(jobs.values())
+
+
+def policy_jobs(name: str, effort: Effort, chosen: Chosen) -> list[Job]:
+    """The audit of one policy by its name."""
+    return [policy_audit(subject(name), effort).job(chosen.attacks, chosen.stands)]
+
+
+def peer_jobs(name: str, effort: Effort, chosen: Chosen) -> list[Job]:
+    """The audit of one peer, or of all, by its name."""
+    subjects = [PeerSubject(key, effort.source, effort.seed) for key in peer_keys(name)]
+    return [peer_job(one, chosen.peer_attacks, chosen.stands) for one in subjects]
 
 
 def write_report(report: Report, output: Path) -> None:
@@ -173,8 +210,9 @@ def write_report(report: Report, output: Path) -> None:
     "--policy",
     "policies",
     multiple=True,
-    metavar="WORDS|KEY",
-    help=f"Names ({', '.join(COMPARED)}), words as of `sensor-sim cost`, such as 64x64,RGGB,row, or a sealed key.",
+    metavar="WORDS|KEY|PEER",
+    help=f"Names ({', '.join(COMPARED)}), words as of `sensor-sim cost`, such as 64x64,RGGB,row, a sealed key, or a "
+    f"peer of Table 2, such as peer:le, or {ALL}.",
 )
 @click.option("--key", type=click.Path(path_type=Path), help="Sealed key that opens FRAMES, with this user's host key.")
 @click.option(
@@ -204,19 +242,19 @@ def main(
     """Attack policies, or the private frames in the folder FRAMES.  Exits with 0 if it ran, whatever it found."""
     effort = Effort(Source(scenes, *(QUICK if quick else FULL)), seed)
     open_source([scenes], None, "test")  # refuses a missing data set before anything is made
-    jobs = make_jobs(policies, frames, key, effort)
-    attacks = chosen_attacks(names)
     places = [stand for stand in Stand if str(stand) in stands or not stands]
-    count = len(jobs) * sum(stand in places for attack in attacks for stand in attack.stands)
+    chosen = Chosen(chosen_attacks(names), chosen_peer_attacks(names), places)
+    jobs = make_jobs(policies, frames, key, effort, chosen)
+    count = sum(len(job.trials) for job in jobs)
     if not count:
         raise InputError("nothing to audit: none of these attacks stands there", hint="give other --attack or --stand")
     with tqdm(total=count, unit="attack", disable=None) as progress:
-        stores = [Store.open(output / "work", job.subject.name, job.options) for job in jobs]
-        found = [audit(job, attacks, places, store, progress) for job, store in zip(jobs, stores, strict=True)]
+        stores = [Store.open(output / "work", job.name, job.options) for job in jobs]
+        found = [audit(job, store, progress) for job, store in zip(jobs, stores, strict=True)]
     report = Report(
         audited=_audited(frames, jobs, effort),
-        policies={job.subject.name: job.subject.about for job in jobs},
-        titles={attack.name: attack.title for attack in attacks},
+        policies={job.name: job.about for job in jobs},
+        titles=chosen.titles,
         findings=[finding for results in found for finding in results.findings],
         not_run=[left for results in found for left in results.not_run],
         appearances=[results.appearance for results in found],
@@ -228,7 +266,7 @@ def main(
 
 
 def _audited(frames: Path | None, jobs: list[Job], effort: Effort) -> list[str]:
-    what = f"private frames in {frames}" if frames else f"policies {', '.join(job.subject.name for job in jobs)}"
+    what = f"private frames in {frames}" if frames else f"policies {', '.join(job.name for job in jobs)}"
     source = effort.source
     return [what, f"scenes from {source.folder}: {source.frames} for frames, up to {source.known} known to attackers"]
 

@@ -8,7 +8,6 @@ are printed as not trained; fine-tuned networks are read from finished runs of t
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections.abc import Iterable
@@ -19,9 +18,9 @@ import click
 import torch
 
 import cifar10
+from dated_results import write_dated
 from keyvault.console import Command
-from keyvault.files import make_folder, write_whole
-from measure import environment
+from keyvault.files import make_folder
 from peers.table import find_runs
 from private_replays import DEFAULT_REPLAYS, SETTINGS, SPLITS, prepare
 from table1.measuring import Effort, Job
@@ -47,20 +46,6 @@ def measure_network(candidate: Candidate, jobs: dict[str, Job], runs: list[dict[
         "tuned": {setting: tuned_run(candidate.name, setting, runs) for setting in SETTINGS},
         "columns": {setting: summarise(job.run(), holds_out=candidate.holds_out) for setting, job in jobs.items()},
     }
-
-
-def write_table(networks: list[dict[str, Any]], command: str, output: Path) -> None:
-    """Write the dated JSON file and its Markdown."""
-    found = environment()
-    path = output / f"{found['date'][:10]}-table1.json"
-    write_whole(
-        path,
-        (json.dumps({"command": command, "environment": found, "networks": networks}, indent=1) + "\n").encode("ascii"),
-    )
-    machine = f"{found['processor']}, {found['processors_usable']} cores"
-    head = f"`{command}` on {found['date'][:10]} ({machine}; all of it in [{path.name}]({path.name})):"
-    write_whole(path.with_suffix(".md"), f"{head}\n\n{render(networks)}".encode())
-    click.echo(f"written to {path} and {path.with_suffix('.md').name}")
 
 
 def command_line(context: click.Context) -> str:
@@ -122,7 +107,8 @@ def main(context: click.Context, /, **options: Any) -> None:
             if candidate.weights
         }
         found.append(measure_network(candidate, jobs, runs))
-    write_table(found, command_line(context), options["output"])
+    result = {"command": command_line(context), "networks": found}
+    write_dated("table1", result, render(found), options["output"])
 
 
 if __name__ == "__main__":

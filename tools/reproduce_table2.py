@@ -88,7 +88,7 @@ def read_findings(path: Path | None) -> list[dict[str, Any]]:
 @click.command(cls=Command, name="reproduce_table2", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="CIFAR-10, binary or python layout.")
 @click.option("--runs", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Runs of train_cifar10.")
-@click.option("--audit", type=click.Path(path_type=Path), help="Findings of privacy_audit, JSON.")
+@click.option("--audit", type=click.Path(path_type=Path), help="Findings of privacy_audit --policy peer:all.")
 @click.option("--work", type=click.Path(path_type=Path), default=Path("runs/table2"), show_default=True)
 @click.option("--images", default=500, show_default=True, type=click.IntRange(1, MOST_IMAGES), help="Test images.")
 @click.option("--batch", default=16, show_default=True, type=click.IntRange(1), help="Of inference.")

@@ -13,6 +13,7 @@ from parties import VECTORS, host_key
 from keyvault import claims, hosts, places
 from keyvault.device import Device
 from keyvault.envelope import read_sealed
+from keyvault.weakness import AUDIT
 
 
 @pytest.fixture
@@ -74,6 +75,8 @@ def test_breakable_policies_are_named_wherever_they_are_shown(site: Path, flags:
     result = run(*ISSUE, *flags)
     assert result.exit_code == 0
     assert words in result.stderr
+    assert AUDIT in result.stderr
+    assert (Path(__file__).parents[2] / AUDIT).is_file()
     assert words in done("inspect", "sealed.bin")
     assert words in json.loads(done("inspect", "sealed.bin", "--json"))["warnings"][0]
     assert words in run("rotate", "--sensor", "cam").stderr

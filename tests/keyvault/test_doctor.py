@@ -304,6 +304,7 @@ def test_weak_policies(site: Path, flags: tuple[str, ...], level: str, words: st
     lines = [line for line in json.loads(run("doctor", "--json").stdout) if line["check"] == "policy"]
     assert {line["level"] for line in lines} == {level}
     assert words in " ".join(line["what"] for line in lines)
+    assert all("docs/privacy_audit.md" in line["what"] for line in lines)
     assert words in " ".join(json.loads(done("inspect", "weak.bin", "--json"))["warnings"])
     fixes = " ".join(line["fix"].partition(":")[0] for line in lines)
     better = [word for word in shlex.split(fixes.replace("issue a new epoch with", "")) if word]

@@ -41,7 +41,6 @@ def attacked(words: str, stand: Stand, known: int = KNOWN) -> Finding:
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(single_frame, "BROKEN", 0.3)
-    monkeypatch.setattr(single_frame, "PUZZLES", 5)
 
 
 @pytest.mark.parametrize(

@@ -1,38 +1,117 @@
-"""The README's measurements are those of the newest result files."""
+"""The tables in README and documents are those of the newest result files."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+import benchmark_tables
+import evidence_tables
+from audit.finding import Finding, Interval, Stand, Verdict
+from audit.report import Report
+from dated_results import newest
 from keyvault.errors import InputError
-from readme_table import BEGIN, END, README, RESULTS, inserted, newest, render
+from readme_table import BLOCKS, Block, renewed
+
+MADE: dict[str, Any] = {
+    "command": "python tools/some.py",
+    "environment": {"processor": "a processor", "processors_usable": 2, "date": "2026-11-21T00:00:00+00:00"},
+}
 
 
-def test_the_readme_states_the_newest_measurements() -> None:
-    text = README.read_text()
-    assert newest(RESULTS), "there are no measurements"
-    assert inserted(text, render(newest(RESULTS))) == text
+def _write(path: Path, **members: Any) -> Path:
+    path.write_text(json.dumps({**MADE, **members}))
+    return path
+
+
+def test_documents_state_the_newest_measurements() -> None:
+    for block in BLOCKS:
+        assert newest(block.results), f"there is nothing in {block.results}"
+    for document, text in renewed().items():
+        assert document.read_text() == text, "run python tools/readme_table.py"
 
 
 def test_the_newest_file_of_each_section_counts(tmp_path: Path) -> None:
     for name in ("2026-01-02-camera", "2026-11-01-camera", "2025-12-31-inference"):
         (tmp_path / f"{name}.json").write_text("{}")
-    assert [path.stem for path in newest(tmp_path)] == ["2026-11-01-camera", "2025-12-31-inference"]
+    found = newest(tmp_path)
+    assert {name: path.stem for name, path in found.items()} == {
+        "camera": "2026-11-01-camera",
+        "inference": "2025-12-31-inference",
+    }
 
 
 def test_a_row_says_time_ratio_and_speed(tmp_path: Path) -> None:
     timing = {"name": "expand", "median_s": 0.0321, "best_s": 0.03, "ratio": 0.0625, "megapixels_per_s": 373.8}
     comparison = {"title": "key expansion", "timings": [timing]}
-    environment = {"processor": "a processor", "processors_usable": 2, "date": "2026-11-21T00:00:00+00:00"}
-    path = tmp_path / "2026-11-21-camera.json"
-    path.write_text(json.dumps({"command": "bench", "environment": environment, "comparisons": [comparison]}))
-    assert "| expand | 32.1 ms | 0.0625 | 374 Mpx/s |" in render([path])
+    path = _write(tmp_path / "2026-11-21-camera.json", comparisons=[comparison])
+    text = benchmark_tables.render({"camera": path}, tmp_path)
+    assert "| expand | 32.1 ms | 0.0625 | 374 Mpx/s |" in text
+    assert "[2026-11-21-camera.json](2026-11-21-camera.json)" in text
 
 
-def test_a_readme_without_markers_is_refused() -> None:
-    with pytest.raises(InputError, match="no place"):
-        inserted("text", "tables")
-    assert inserted(f"a{BEGIN}old{END}b", "new") == f"a{BEGIN}\n\nnew\n\n{END}b"
+def test_a_document_without_markers_is_refused(tmp_path: Path) -> None:
+    block = Block(tmp_path / "text.md", "figures", tmp_path, lambda _paths, _folder: "new")
+    begin, end = block.markers
+    with pytest.raises(InputError, match="no place for the figures"):
+        block.put_into("text")
+    assert block.put_into(f"a{begin}old{end}b") == f"a{begin}\n\nnew\n\n{end}b"
+
+
+def test_label_maps_and_boxes_have_a_row_for_each_network(tmp_path: Path) -> None:
+    labels = {name: {"equal_to_plain": 0.5, "mean_iou": 0.25} for name in ("plain", "keyed", "substituted", "unkeyed")}
+    own = {"options": {"weights": {"file": "some.pth"}}, "figures": {"images": 3, "rows": labels}}
+    boxes = {name: {"agreement": {"equal": 7, "boxes": 1500}} for name in (*labels, "rounding")}
+    drawn = {"options": {"weights": {"random": 0}}, "figures": {"images": 2, "rows": boxes}}
+    paths = {
+        "segmentation-fcn": _write(tmp_path / "2026-01-01-segmentation-fcn.json", **own),
+        "detection-ssd": _write(tmp_path / "2026-01-01-detection-ssd.json", **drawn),
+    }
+    text = evidence_tables.render(paths, tmp_path)
+    assert "| fcn, some.pth | 3 | 25.00 %, 50.00000 % |" in text
+    assert "| ssd, random weights | 2 | 7 of 1,500 |" in text
+
+
+def _report() -> Report:
+    weak = Finding(
+        attack="peek",
+        stand=Stand.FILE,
+        policy="fixed",
+        score=0.9,
+        unit="share",
+        chance=0.1,
+        interval=Interval(0.8, 1.0),
+        verdict=Verdict.FAIL,
+        frames=10,
+        smallest_breaking=2,
+        pictures={"a": np.zeros((2, 2), np.uint8)},
+    )
+    holds = replace(weak, policy="default", score=0.1, verdict=Verdict.PASS, smallest_breaking=None)
+    return Report(
+        audited=["two policies"],
+        policies={"fixed": "one key", "default": "a key for each frame"},
+        titles={"peek": "Looking", "other": "Not tried"},
+        findings=[holds, weak],
+        not_run=[],
+        appearances=[],
+        environment=MADE["environment"],
+        command="python tools/privacy_audit.py",
+        seed=1,
+    )
+
+
+def test_the_audit_names_what_broke_and_how_many_frames_it_took(tmp_path: Path) -> None:
+    path = tmp_path / "2026-01-01-audit.json"
+    path.write_text(json.dumps(_report().to_json()))
+    short = evidence_tables.render({"audit": path}, tmp_path)
+    assert "| fixed | **fail**: peek | not attacked | not attacked |" in short
+    assert "| default | pass (1 attack) |" in short
+    whole = evidence_tables.render_audit({"audit": path}, tmp_path)
+    assert "| Looking (`peek`) | **fail: 0.9 (chance 0.1)**, from 2 frames on | pass: 0.1 (chance 0.1) |" in whole
+    assert "Not tried" not in whole
+    assert "No audit" in evidence_tables.render_audit({}, tmp_path)

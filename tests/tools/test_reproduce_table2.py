@@ -82,7 +82,7 @@ def test_finished_runs_and_findings_enter_the_table(data: Path, tmp_path: Path, 
     run.parent.mkdir(parents=True)
     run.write_text(json.dumps(run_of("resnet20", "key-nets")))
     audit = tmp_path / "audit.json"
-    audit.write_text(json.dumps({"findings": [{"policy": "key-nets", "verdict": "fail"}]}))
+    audit.write_text(json.dumps({"findings": [{"policy": "peer:key-nets", "verdict": "fail"}]}))
     assert invoke(data, tmp_path, "--runs", str(tmp_path / "runs"), "--audit", str(audit)).exit_code == 0
     (path,) = (tmp_path / "out").glob("*.md")
     (line,) = (line for line in path.read_text().splitlines() if "Key-Nets" in line)
@@ -137,9 +137,10 @@ def test_a_keyed_networks_runs_are_those_on_plain_images() -> None:
 
 
 def test_the_worst_verdict_counts() -> None:
-    findings = [{"policy": "le", "verdict": verdict} for verdict in ("pass", "warn", "inconclusive")]
+    findings = [{"policy": "peer:le", "verdict": verdict} for verdict in ("pass", "warn", "inconclusive")]
     assert verdict_of("le", findings) == "inconclusive"
-    assert verdict_of("le", [*findings, {"policy": "le", "verdict": "fail"}]) == "fail"
+    assert verdict_of("le", [*findings, {"policy": "peer:le", "verdict": "fail"}]) == "fail"
+    assert verdict_of("le", [*findings, {"policy": "le", "verdict": "fail"}]) == "inconclusive"  # a policy's name
     assert verdict_of("ele", findings) is None
 
 

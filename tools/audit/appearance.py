@@ -13,7 +13,7 @@ from skimage.metrics import structural_similarity
 from audit.material import Material
 from keyvault.errors import InputError
 
-Samples = NDArray[np.uint16]
+Samples = NDArray[np.uint16] | NDArray[np.uint8]
 LARGEST_FRAMES = 20  # are enough for a mean
 
 
@@ -69,9 +69,13 @@ def entropy(frame: Samples) -> float:
 
 def appearance(name: str, material: Material) -> Appearance:
     """The figures of a policy's first frames as stored."""
-    bits = material.policy.bits
-    pairs = list(zip(material.plain[:LARGEST_FRAMES], material.file[:LARGEST_FRAMES], strict=True))
-    colours = -1 if material.plain.ndim == 4 else None
+    return figures(name, material.plain, material.file, material.policy.bits)
+
+
+def figures(name: str, scenes: Samples, stored: Samples, bits: int) -> Appearance:
+    """The figures of the first pictures, (n, h, w) or (n, h, w, 3), of ``bits`` bits a sample, beside their scenes."""
+    pairs = list(zip(scenes[:LARGEST_FRAMES], stored[:LARGEST_FRAMES], strict=True))
+    colours = -1 if scenes.ndim == 4 else None
     alike = [structural_similarity(*pair, data_range=2**bits - 1, channel_axis=colours) for pair in pairs]
     return Appearance(
         policy=name,

@@ -1,27 +1,49 @@
-"""The attacks that there are: every module of ``audit.attacks`` that has an ``ATTACK``."""
+"""The attacks that there are: modules with an ``ATTACK`` for policies, or with a ``PEER_ATTACK`` for peers."""
 
 from __future__ import annotations
 
 import pkgutil
 from collections.abc import Sequence
 from importlib import import_module
+from types import ModuleType
 
-from audit import attacks
+from audit import attacks, peer_attacks
 from audit.attack import Attack
+from audit.peer_evidence import PeerAttack
 from keyvault.errors import InputError
 
 
 def all_attacks() -> dict[str, Attack]:
-    """Attacks by name, in the order of their names."""
-    modules = (import_module(f"{attacks.__name__}.{found.name}") for found in pkgutil.iter_modules(attacks.__path__))
-    found = [module.ATTACK for module in modules if hasattr(module, "ATTACK")]
-    return {attack.name: attack for attack in sorted(found, key=lambda attack: attack.name)}
+    """Attacks on policies by name, in the order of their names."""
+    return {module.ATTACK.name: module.ATTACK for module in _modules(attacks) if hasattr(module, "ATTACK")}
+
+
+def all_peer_attacks() -> dict[str, PeerAttack]:
+    """Attacks on peers by name, in their order; what does the same to policies has the same name and title."""
+    return {module.PEER_ATTACK.name: module.PEER_ATTACK for module in _modules(peer_attacks)}
 
 
 def chosen_attacks(names: Sequence[str]) -> list[Attack]:
-    """The attacks of these names, all of them if there are no names; InputError for an unknown one."""
+    """The attacks on policies of these names, all of them if there are no names; InputError for an unknown one."""
     known = all_attacks()
+    _check(names)
+    return [known[name] for name in dict.fromkeys(names) if name in known] if names else list(known.values())
+
+
+def chosen_peer_attacks(names: Sequence[str]) -> list[PeerAttack]:
+    """The same for the attacks on peers."""
+    known = all_peer_attacks()
+    _check(names)
+    return [known[name] for name in dict.fromkeys(names) if name in known] if names else list(known.values())
+
+
+def _check(names: Sequence[str]) -> None:
+    known = sorted({*all_attacks(), *all_peer_attacks()})
     unknown = [name for name in names if name not in known]
     if unknown:
         raise InputError(f"there is no attack {unknown[0]!r:.40}", hint=f"known: {', '.join(known)}")
-    return [known[name] for name in dict.fromkeys(names)] or list(known.values())
+
+
+def _modules(package: ModuleType) -> list[ModuleType]:
+    names = sorted(found.name for found in pkgutil.iter_modules(package.__path__))
+    return [import_module(f"{package.__name__}.{name}") for name in names]

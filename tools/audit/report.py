@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,14 +68,15 @@ class Report:
     seed: int
 
     def to_json(self) -> dict[str, Any]:
-        """The report as JSON values, findings worst first."""
+        """The report as JSON values, findings worst first, without pictures, which the page has."""
         return {
             "command": self.command,
             "seed": self.seed,
             "environment": dict(self.environment),
             "audited": list(self.audited),
             "policies": dict(self.policies),
-            "findings": [finding.to_json() for finding in worst_first(self.findings)],
+            "titles": dict(self.titles),
+            "findings": [replace(finding, pictures={}).to_json() for finding in worst_first(self.findings)],
             "not_run": [left_out.to_json() for left_out in self.not_run],
             "proves_nothing": [one.to_json() for one in self.appearances],
         }

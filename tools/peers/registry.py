@@ -14,6 +14,7 @@ from peers import block_cipher, ele, etc_, keynets, le, optics, pixel_shuffle, p
 from peers.block_cipher import Images
 
 Protect = Callable[[Images], Images]
+AUDIT_PREFIX = "peer:"  # of their names in an audit, where policies have names too
 
 
 @dataclass(frozen=True)

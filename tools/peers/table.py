@@ -12,7 +12,7 @@ from typing import Any
 
 from accuracy import Accuracy
 from keyvault.errors import InputError
-from peers.registry import PEERS, Peer
+from peers.registry import AUDIT_PREFIX, PEERS, Peer
 from train_cifar10 import RESULT, TRAINED_IMAGES
 from training import PLAIN
 
@@ -63,12 +63,12 @@ def runs_of(name: str, runs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def verdict_of(name: str, findings: Sequence[dict[str, Any]]) -> str | None:
-    """The worst verdict of an audit's findings for a peer, or None if it has none.
+    """The worst verdict of an audit's findings for ``peer:NAME``, or None if it has none.
 
     Raises:
         InputError: a finding has no known verdict.
     """
-    own = [finding.get("verdict") for finding in findings if finding.get("policy") == name]
+    own = [finding.get("verdict") for finding in findings if finding.get("policy") == f"{AUDIT_PREFIX}{name}"]
     unknown = [verdict for verdict in own if verdict not in VERDICTS]
     if unknown:
         raise InputError(f"{unknown[0]!r:.40} is not a verdict", hint=f"one of: {', '.join(VERDICTS)}")

@@ -1,71 +1,42 @@
 """Private frames alone, all under one permutation: neighbours in the scene stay correlated wherever they are stored.
 
-After Le Roux, Bengio, Lamblin, Joliveau and Kegl, "Learning the 2-D Topology of Images", NIPS 2007.
+After Le Roux, Bengio, Lamblin, Joliveau and Kegl, "Learning the 2-D Topology of Images", NIPS 2007; what they leave
+crooked is put straight by ``audit.lattice``, and a mosaic's colours are told apart by ``audit.mosaic``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigh
-from scipy.optimize import linear_sum_assignment
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import shortest_path
-from scipy.spatial.distance import cdist
+from skimage.metrics import structural_similarity
+
+from audit.attack import Attack, Evidence
+from audit.embedding import distances, embed, steps, to_grid, turned
+from audit.finding import Finding, Interval, Scale, Stand, judge
+from audit.intervals import share_interval
+from audit.lattice import grow, refine_grid, roughness
+from audit.material import Material
+from audit.mosaic import DOUBLE, OTHER, SINGLE, arrange_mosaic
+from audit.views import picture
+from keyvault.errors import InputError
+from keyvault.policy import Cfa, Policy, Unit
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
-
-
-def distances(frames: Floats) -> Floats:
-    """Mean absolute difference of every two positions, divided by how busy the places are: (p, p).
-
-    Args:
-        frames: float64 (n, p, c) in stored order: n frames, p positions, c samples each.
-    """
-    scaled = frames / (frames.std(axis=(1, 2), keepdims=True) + 5)
-    series = np.ascontiguousarray(scaled.transpose(1, 0, 2)).reshape(frames.shape[1], -1)
-    found = cdist(series, series, "cityblock") / series.shape[1]
-    busy = np.maximum(np.sort(found, axis=1)[:, 1:7].mean(axis=1), 1e-9)
-    return found / np.sqrt(busy[:, None] * busy)
-
-
-def steps(distance: Floats) -> Floats:
-    """Length of the shortest path between every two positions in the graph of mutual neighbours: (p, p)."""
-    rank = np.argsort(np.argsort(distance, axis=1), axis=1)
-    mutual, either = np.maximum(rank, rank.T), np.minimum(rank, rank.T)
-    edges = np.where(mutual <= 4, 1.0, np.where(mutual <= 8, np.sqrt(2), 0.0))
-    edges = np.where((edges == 0) & (either <= 2), 1.0, edges)
-    np.fill_diagonal(edges, 0)
-    length = shortest_path(csr_matrix(edges), directed=False)
-    return np.where(np.isinf(length), length[np.isfinite(length)].max(), length)
-
-
-def embed(length: Floats, rounds: int = 60) -> Floats:
-    """Points in the plane at those distances: classical scaling, then SMACOF (de Leeuw 1977): (p, 2)."""
-    count = len(length)
-    squares = length**2
-    centred = squares - squares.mean(0) - squares.mean(1)[:, None] + squares.mean()
-    values, vectors = eigh(-centred / 2, subset_by_index=[count - 2, count - 1])
-    points: Floats = vectors * np.sqrt(np.maximum(values, 0))
-    weights = 1 / np.maximum(length, 0.5) ** 2
-    np.fill_diagonal(weights, 0)
-    inverse = np.linalg.inv(np.diag(weights.sum(axis=1)) - weights + 1 / count)
-    for _ in range(rounds):
-        pull = -weights * length / np.maximum(cdist(points, points), 1e-6)
-        points = inverse @ ((pull - np.diag(pull.sum(axis=1))) @ points)
-    return points
-
-
-def to_grid(points: Floats, shape: tuple[int, int]) -> Places:
-    """The raster position of each point on a grid: turned until it is most square, then matched one to one."""
-    points = (points - points.mean(0)) / points.std(0)
-    angles = np.linspace(0, np.pi / 2, 90, endpoint=False)
-    turned = [points @ np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]]) for a in angles]
-    best = min(turned, key=lambda one: float((one**4).mean()))
-    grid = np.indices(shape).reshape(2, -1).T - (np.array(shape) - 1) / 2
-    best = best / best.std(0) * grid.std(0)
-    return np.asarray(linear_sum_assignment(cdist(best, grid, "sqeuclidean"))[1], np.int64)
+Samples = NDArray[np.uint16]
+NAME = "correlation"
+FRAMES = 1000
+LEAST_FRAMES = 300
+LADDER = (20, 50, 100, 200, 300, 500, 1000)  # frames
+BROKEN = 0.5  # share of positions exact
+LARGEST = 4096  # positions whose correlations are taken
+_JUDGED = 50  # frames by which a guess is judged where each has a permutation of its own
+_DRAWS = 10
+_COMPARED = 20  # frames whose SSIM is taken
 
 
 def arrange(frames: Floats, shape: tuple[int, int]) -> Places:
@@ -77,19 +48,267 @@ def arrange(frames: Floats, shape: tuple[int, int]) -> Places:
 
     Returns int64 (p,): the true raster position guessed for each stored position.
     """
-    return to_grid(embed(steps(distances(frames))), shape)
+    distance = distances(frames)
+    rough = to_grid(embed(steps(distance)), shape)
+    grown = refine_grid(distance, grow(distance, rough, shape), shape)
+    if roughness(distance, grown, shape) < roughness(distance, rough, shape):
+        return grown
+    # So few frames that what grows goes astray.
+    return refine_grid(distance, rough, shape)
 
 
 def upright(guess: Places, truth: Places, shape: tuple[int, int]) -> Places:
     """The guess as a person would turn it: of its turns and mirror images, the one with most positions right."""
-    grid = np.arange(len(guess)).reshape(shape)
-    views = [np.rot90(side, k) for side in (grid, grid[:, ::-1]) for k in range(4)]
-    fits = [view.ravel()[guess] for view in views if view.shape == shape]
-    return max(fits, key=lambda one: int((one == truth).sum()))
+    return max(turned(guess, shape), key=lambda one: int((one == truth).sum()))
 
 
 def shares(guess: Places, truth: Places, shape: tuple[int, int]) -> tuple[float, float]:
     """Shares of positions that are exact, and that are at most one row and one column off."""
+    return float((guess == truth).mean()), float(_near(guess, truth, shape).mean())
+
+
+def _near(guess: Places, truth: Places, shape: tuple[int, int]) -> NDArray[np.bool_]:
     (rows, columns), (true_rows, true_columns) = (np.divmod(one, shape[1]) for one in (guess, truth))
-    near = (np.abs(rows - true_rows) <= 1) & (np.abs(columns - true_columns) <= 1)
-    return float((guess == truth).mean()), float(near.mean())
+    return np.asarray((np.abs(rows - true_rows) <= 1) & (np.abs(columns - true_columns) <= 1))
+
+
+@dataclass(frozen=True, eq=False)
+class Spots:
+    """Where positions are, as far as it matters: a mosaic's greens of one quad may stand for each other.
+
+    Attributes:
+        cells: int64 (..., p), raster number of the photosite, or of the quad on a mosaic or where quads move.
+        colours: int64 (..., p), of ``audit.mosaic``; 0 where all positions are of one kind.
+    """
+
+    cells: Places
+    colours: Places
+
+    def at(self, places: Places) -> Spots:
+        """The spots of some positions."""
+        return Spots(self.cells[places], self.colours[places])
+
+    def same(self, other: Spots) -> NDArray[np.bool_]:
+        """Where both agree."""
+        return np.asarray((self.cells == other.cells) & (self.colours == other.colours))
+
+
+@dataclass(frozen=True, eq=False)
+class Sensor:
+    """What everybody knows of a policy's frames, as positions that move."""
+
+    policy: Policy
+
+    @property
+    def quads(self) -> bool:
+        """Whether quads move as a whole."""
+        return self.policy.unit is Unit.QUAD
+
+    @property
+    def mosaic(self) -> bool:
+        """Whether photosites of several colours move."""
+        return self.policy.cfa is not Cfa.NONE and not self.quads
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of cells."""
+        factor = 2 if self.mosaic or self.quads else 1
+        return self.policy.height // factor, self.policy.width // factor
+
+    def spots(self) -> Spots:
+        """Of every position in true order."""
+        if not self.mosaic:
+            cells = np.arange(self.shape[0] * self.shape[1])
+            return Spots(cells, np.zeros_like(cells))
+        rows, columns = np.indices((self.policy.height, self.policy.width)).reshape(2, -1)
+        codes = np.array([{"R": SINGLE, "G": DOUBLE, "B": OTHER}[colour] for colour in self.policy.cfa])
+        return Spots(rows // 2 * self.shape[1] + columns // 2, codes[rows % 2 * 2 + columns % 2])
+
+    def in_line(self, frames: Samples) -> Samples:
+        """Frames (n, h, w) or (n, h, w, c) as (n, p, samples of a position)."""
+        count, (rows, columns) = len(frames), self.shape
+        if not self.quads:
+            return frames.reshape(count, self.policy.photosites, -1)
+        parted = frames.reshape(count, rows, 2, columns, 2, -1).swapaxes(2, 3)
+        return parted.reshape(count, rows * columns, -1)
+
+    def as_picture(self, samples: Samples) -> NDArray[np.uint8]:
+        """One frame (p, samples of a position) as a picture."""
+        if self.quads:
+            samples = samples.reshape(*self.shape, 2, 2, -1).swapaxes(1, 2).reshape(self.policy.photosites, -1)
+        return picture(samples, self.policy)
+
+    def stored(self, tables: NDArray[np.int32]) -> Places:
+        """The true position of what is stored at each: tables (n, h * w) to (n, p)."""
+        places = tables.astype(np.int64)
+        if self.quads:
+            corners = places.reshape(-1, self.policy.height, self.policy.width)[:, ::2, ::2].reshape(len(places), -1)
+            rows, columns = np.divmod(corners, self.policy.width)
+            places = rows // 2 * self.shape[1] + columns // 2
+        return np.argsort(places, axis=1)
+
+    def drawn(self, count: int, generator: np.random.Generator) -> Places:
+        """The same of permutations drawn at random inside the policy's scope: (count, p)."""
+        places = self.policy.photosites // (4 if self.quads else 1)
+        width, rows = (side // (2 if self.quads else 1) for side in (self.policy.width, self.policy.band_rows))
+        bands = np.arange(places) // (width * rows)
+        return np.stack([np.lexsort((generator.random(places), bands)) for _ in range(count)])
+
+    def views(self, guess: Spots) -> Iterator[Spots]:
+        """The guess as a person could turn it, and exchange red and blue."""
+        exchanged = np.arange(3)
+        exchanged[[SINGLE, OTHER]] = OTHER, SINGLE
+        for cells in turned(guess.cells, self.shape):
+            yield Spots(cells, guess.colours)
+            if self.mosaic:
+                yield Spots(cells, exchanged[guess.colours])
+
+    def upright(self, guess: Spots, truths: Places) -> Spots:
+        """The view that has most positions right in all frames: truths (n, p) as of :meth:`stored`."""
+        spots = self.spots().at(truths)
+        return max(self.views(guess), key=lambda one: int(one.same(spots).sum()))
+
+    def restored(self, frames: Samples, guess: Spots) -> Samples:
+        """Frames (n, p, c) in the order of the guess."""
+        spots = self.spots()
+        restored = np.empty_like(frames)
+        order = np.lexsort((guess.colours, guess.cells))
+        restored[:, np.lexsort((spots.colours, spots.cells))] = frames[:, order]
+        return restored
+
+
+@lru_cache(maxsize=16)
+def guessed(frames: bytes, count: int, policy: Policy) -> Spots:
+    """The attack on so many frames (n, h, w) or (n, h, w, c) of uint16; it is remembered.
+
+    The policy gives nothing but what is public: shape, colours and what moves.
+    """
+    sensor = Sensor(policy)
+    lines = sensor.in_line(np.frombuffer(frames, np.uint16).reshape(count, policy.height, policy.width, -1)).astype(
+        np.float64
+    )
+    if sensor.mosaic:
+        return Spots(*arrange_mosaic(lines[..., 0], sensor.shape, arrange, np.random.default_rng(0)))
+    cells = arrange(lines, sensor.shape)
+    return Spots(cells, np.zeros_like(cells))
+
+
+@dataclass(frozen=True, eq=False)
+class Attempt:
+    """What the first so many frames gave.
+
+    Attributes:
+        frames: how many.
+        exact: share of positions exact, of all frames that were judged.
+        interval: of that share, over positions.
+        near: share of positions at most one row and one column off.
+        ssim: of recovered scene and scene, mean over frames (Wang et al., IEEE TIP 13(4), 2004).
+        chance: ``exact`` if the guess is held against permutations drawn at random.
+        picture: the first frame, recovered.
+    """
+
+    frames: int
+    exact: float
+    interval: Interval
+    near: float
+    ssim: float
+    chance: float
+    picture: NDArray[np.uint8]
+
+    @property
+    def broke(self) -> bool:
+        """Whether more than half of the positions are exact, as sure as the interval says."""
+        return self.interval.low > BROKEN
+
+
+def attempt(material: Material, stand: Stand, generator: np.random.Generator) -> Attempt:
+    """Attack all frames of a material, and judge the guess.  It is turned as a person would turn its picture."""
+    sensor = Sensor(material.policy)
+    seen = np.ascontiguousarray(material.file if stand is Stand.FILE else material.memory)
+    guess = guessed(seen.tobytes(), len(seen), material.policy)
+    alike = bool((material.tables == material.tables[0]).all())
+    truths = sensor.stored(material.tables[: 1 if alike else _JUDGED])
+    best, spots = sensor.upright(guess, truths), sensor.spots().at(truths)
+    exact = best.same(spots)
+    drawn = [sensor.drawn(len(truths), generator) for _ in range(_DRAWS)]
+    chances = [sensor.upright(guess, one).same(sensor.spots().at(one)).mean() for one in drawn]
+    recovered = sensor.restored(sensor.in_line(seen[:_COMPARED]), best)
+    plain = sensor.in_line(material.plain[:_COMPARED])
+    return Attempt(
+        frames=len(seen),
+        exact=float(exact.mean()),
+        interval=share_interval(int(exact.sum()), exact.size),
+        near=float((_near(best.cells, spots.cells, sensor.shape) & (best.colours == spots.colours)).mean()),
+        ssim=structure([sensor.as_picture(one) for one in recovered], [sensor.as_picture(one) for one in plain]),
+        chance=float(np.mean(chances)),
+        picture=sensor.as_picture(recovered[0]),
+    )
+
+
+def structure(pictures: list[NDArray[np.uint8]], scenes: list[NDArray[np.uint8]]) -> float:
+    """Mean structural similarity of pictures and scenes."""
+    colours = -1 if scenes[0].ndim == 3 else None
+    pairs = zip(pictures, scenes, strict=True)
+    return float(np.mean([structural_similarity(*pair, data_range=255, channel_axis=colours) for pair in pairs]))
+
+
+def by_frames(material: Material, stand: Stand, generator: np.random.Generator) -> list[Attempt]:
+    """The attack with all frames, and if that breaks, with fewer until the least that break are found; by frames."""
+    counts = [count for count in LADDER if count < len(material)]
+    made = [attempt(material, stand, generator)]
+    low, high = 0, len(counts)
+    while made[0].broke and low < high:
+        middle = (low + high) // 2
+        made.append(attempt(material.first(counts[middle]), stand, generator))
+        low, high = (low, middle) if made[-1].broke else (middle + 1, high)
+    return sorted(made, key=lambda one: one.frames)
+
+
+def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Finding:
+    """Arrange up to 1,000 frames; the same frames under the paper's fixed key are the control.
+
+    The score is the share of positions exact; the policy is broken if half of them are.  On a mosaic a green may
+    stand in its quad's other green place.
+
+    Raises InputError for frames of so many positions that their correlations would fill the memory.
+    """
+    material, control = evidence.material.first(FRAMES), evidence.control.first(FRAMES)
+    if material.policy.photosites > LARGEST:
+        raise InputError(
+            f"it compares up to {LARGEST} photosites, a frame has {material.policy.photosites}",
+            hint="audit the same policy at 32x32",
+        )
+    attempts = by_frames(material, stand, generator)
+    whole = attempts[-1]
+    scale = Scale("share of positions exact", whole.chance, BROKEN)
+    told = ", ".join(f"{one.frames}: {one.exact:.1%} exact, SSIM {one.ssim:.2f}" for one in attempts)
+    return Finding(
+        attack=NAME,
+        stand=stand,
+        policy=evidence.name,
+        score=whole.exact,
+        unit=scale.unit,
+        chance=scale.chance,
+        interval=whole.interval,
+        verdict=judge(scale, whole.interval, attempt(control, stand, generator).broke),
+        frames=whole.frames,
+        smallest_breaking=next((one.frames for one in attempts if one.broke), None),
+        note=f"By frames: {told}. With all, {whole.near:.1%} of positions are within one row and column.",
+        pictures=_shown(material, stand, attempts),
+    )
+
+
+def _shown(material: Material, stand: Stand, attempts: list[Attempt]) -> dict[str, NDArray[np.uint8]]:
+    seen = material.file if stand is Stand.FILE else material.memory
+    first = {"scene": material.plain[0], "private frame": seen[0]}
+    shown = {name: picture(one.reshape(material.policy.photosites, -1), material.policy) for name, one in first.items()}
+    return shown | {f"put together from {one.frames} frames": one.picture for one in attempts}
+
+
+ATTACK = Attack(
+    name=NAME,
+    title="Private frames alone: neighbours are alike",
+    stands=(Stand.FILE, Stand.MEMORY),
+    frames_needed=LEAST_FRAMES,
+    run=run,
+)

@@ -75,16 +75,14 @@ def _surest(
     rows, columns = np.nonzero(board >= 0)
     top, left = max(0, rows.max() - shape[0] + 1), max(0, columns.max() - shape[1] + 1)
     window = board[top : rows.min() + shape[0], left : columns.min() + shape[1]]
-    total = np.zeros((*window.shape, len(free)))
-    sides = np.zeros(window.shape)
     edged = np.pad(window, 1, constant_values=-1)
-    for (row, column), cost in zip(_STEPS, costs, strict=True):
-        shifted = edged[1 - row :, 1 - column :][: window.shape[0], : window.shape[1]]
-        there = shifted >= 0
-        total[there] += cost[shifted[there]]
-        sides += there
-    open_cells = (window < 0) & (sides > 0)
-    mean = np.where(free, total / np.maximum(sides, 1)[:, :, None], np.inf)
-    mean[~open_cells] = np.inf
-    best = np.unravel_index(int(mean.argmin()), mean.shape)
-    return (int(best[0]) + top, int(best[1]) + left), int(best[2])
+    around = [edged[1 - row :, 1 - column :][: window.shape[0], : window.shape[1]] for row, column in _STEPS]
+    sides = np.sum([one >= 0 for one in around], axis=0)
+    cells = np.nonzero((window < 0) & (sides > 0))
+    total = np.zeros((len(cells[0]), len(free)))
+    for placed, cost in zip(around, costs, strict=True):
+        beside_it = placed[cells]
+        total[beside_it >= 0] += cost[beside_it[beside_it >= 0]]
+    mean = np.where(free, total / sides[cells][:, None], np.inf)
+    best, piece = np.unravel_index(int(mean.argmin()), mean.shape)
+    return (int(cells[0][best]) + top, int(cells[1][best]) + left), int(piece)

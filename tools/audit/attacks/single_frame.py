@@ -1,8 +1,7 @@
 """One frame at a time, whatever its key: a sample that stays near its place tells what is there.
 
-Where samples move inside a row or a band, its mean and spread are those of the scene; where quads move as a whole,
-their edges are a jigsaw.  What bands look like is learned from scenes that the attacker knows, by ridge regression
-(Hoerl and Kennard, Technometrics 12(1), 1970).
+Where samples move inside a row or a band, its mean and spread are those of the scene.  What bands look like is learned
+from scenes that the attacker knows, by ridge regression (Hoerl and Kennard, Technometrics 12(1), 1970).
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from skimage.metrics import structural_similarity
 
 from audit import views
 from audit.attack import Attack, Evidence
-from audit.attacks.jigsaw import assemble, cut, join
 from audit.finding import Finding, Scale, Stand, Verdict, judge
 from audit.intervals import mean_interval, share_interval
 from audit.material import Material, make_material
@@ -28,12 +26,13 @@ Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
 STRENGTH = 100.0  # of the ridge, for standardised features
-QUAD = 2
+QUAD = 2  # photosites a side
 FRAMES = 150  # attacked, one at a time
-PUZZLES = 20  # of them put together from quads
 LEARNED = 2000  # scenes at most
 LEAST_SCENES = 200  # to learn from, besides as many frames of the control
 BROKEN = 0.5  # correlation
+_BANDS = "Scenes as learned from what each band's values are."
+_WHOLE = "Samples move over the whole frame: nothing is left but the mean of known scenes."
 
 
 def describe(frames: Floats, rows: int) -> Floats:
@@ -75,16 +74,6 @@ def brightness(plain: Floats, policy: Policy) -> Floats:
     return np.asarray(grey.reshape(count, height // QUAD, QUAD, width // QUAD, QUAD).mean(axis=(2, 4)), np.float64)
 
 
-def solve_quads(frame: Floats, rows: int) -> Floats:
-    """The quads of a frame (h, w, c), put together again inside each band of ``rows`` rows."""
-    bands = []
-    for first in range(0, frame.shape[0], rows):
-        band = frame[first : first + rows]
-        pieces, shape = cut(band, QUAD), (band.shape[0] // QUAD, band.shape[1] // QUAD)
-        bands.append(join(pieces[assemble(pieces, shape)], shape))
-    return np.concatenate(bands)
-
-
 def correlations(guesses: Floats, truths: Floats) -> Floats:
     """Pearson's correlation of each guess with its truth, 0 for a flat guess: (n, y, x) both, to (n,)."""
     first, second = (one.reshape(len(one), -1) - one.mean(axis=(1, 2))[:, None] for one in (guesses, truths))
@@ -111,13 +100,6 @@ def pictures(frames: Floats, known: Known, policy: Policy) -> Floats:
     wanted = brightness(known.plain, policy)
     estimate = ridge(places_only(known.plain, policy.band_rows), wanted.reshape(len(wanted), -1))
     return estimate(places_only(frames, policy.band_rows)).reshape(len(frames), *wanted.shape[1:])
-
-
-def puzzles(frames: Floats, policy: Policy) -> Floats | None:
-    """Quads put together again, grey (n, y, x); None where they do not move as a whole."""
-    if policy.unit is not Unit.QUAD:
-        return None
-    return brightness(np.stack([solve_quads(frame, policy.band_rows) for frame in frames]), policy)
 
 
 def classes(frames: Floats, known: Known, policy: Policy) -> Labels:
@@ -151,13 +133,13 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
     policy = material.policy
     known, control = _split(evidence, policy)
     frames, truths = stored(material, stand), brightness(_raster(views.in_line(material.plain), policy), policy)
-    guesses, how = _attacked(frames, truths, known, policy)
-    values = correlations(guesses, truths[: len(guesses)])
+    guesses = pictures(frames, known, policy)
+    values = correlations(guesses, truths)
     blind = np.broadcast_to(brightness(known.plain, policy).mean(axis=0), truths.shape)
     scale = Scale("correlation of guess and scene", float(correlations(blind, truths).mean()), BROKEN)
     interval = mean_interval(values, generator)
     verdict = judge(scale, interval, _breaks(control, known, generator))
-    note = f"{how} SSIM {structure(guesses, truths[: len(guesses)]):.2f}. "
+    note = f"{_BANDS if policy.band_rows < policy.height else _WHOLE} SSIM {structure(guesses, truths):.2f}. "
     return Finding(
         attack=ATTACK.name,
         stand=stand,
@@ -197,23 +179,6 @@ def _breaks(control: Material, known: Known, generator: np.random.Generator) -> 
     truths = brightness(_raster(views.in_line(control.plain), control.policy), control.policy)
     values = correlations(pictures(stored(control, Stand.MEMORY), known, control.policy), truths)
     return mean_interval(values, generator).low > BROKEN
-
-
-def _attacked(frames: Floats, truths: Floats, known: Known, policy: Policy) -> tuple[Floats, str]:
-    """The better of the attacks that fit the policy, and which it was."""
-    learned = pictures(frames, known, policy)
-    told = (
-        "Scenes as learned from what each band's values are"
-        if policy.band_rows < policy.height
-        else ("Samples move over the whole frame: nothing is left but the mean of known scenes")
-    )
-    solved = puzzles(frames[:PUZZLES], policy)
-    if solved is None:
-        return learned, f"{told}."
-    reached = correlations(solved, truths[:PUZZLES]).mean()
-    if reached > correlations(learned, truths).mean():
-        return solved, "Quads put together by their edges."
-    return learned, f"{told}; quads put together by their edges reach {reached:.2f}."
 
 
 def _classified(frames: Floats, labels: Labels, known: Known, policy: Policy) -> str:

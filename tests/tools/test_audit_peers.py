@@ -1,0 +1,200 @@
+"""The peers of Table 2 under audit: keys fall to known pictures, what a key keeps is kept, and noise is not broken."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from scipy.ndimage import gaussian_filter
+
+import cifar10
+import privacy_audit
+from audit import peer_attacks, peer_learning
+from audit.finding import Finding, Verdict
+from audit.peer_attacks import correlation, known_plaintext, reidentification, single_frame
+from audit.peer_evidence import Images, PeerAttack, PeerEvidence
+from audit.peer_features import OF_VALUES
+from audit.peer_subjects import _CONTROLS, CONTROL, INSIDE, peer_keys, protect
+from audit.registry import all_attacks, all_peer_attacks
+from audit.scenes import Scenes
+from keyvault.errors import InputError
+from peers.registry import PEERS, Peer, Protection
+from peers.table import verdict_of
+
+SMALL = [name for name, peer in PEERS.items() if peer.side == 32]
+KEYED = [name for name in SMALL if PEERS[name].protection(0).inverse is not None]
+INVARIANT = {
+    "le": "halves of values or their negatives",
+    "ele": "halves of values or their negatives",
+    "etc": "values or their negatives",
+    "etc-grey": "values or their negatives",
+    "privconv": "values or their negatives",
+    "pixel-shuffle": "the values of each colour",
+}
+
+
+def pictures(count: int, seed: int = 1) -> Images:
+    """Smooth colour pictures with a little grain: uint8 (count, 32, 32, 3)."""
+    rng = np.random.default_rng(seed)
+    smooth, grey = (_smooth(rng, count, channels) for channels in (3, 1))
+    level = rng.uniform(90, 160, (count, 1, 1, 3))
+    return np.clip(level + 10 * smooth + 35 * grey + rng.normal(size=smooth.shape), 0, 255).astype(np.uint8)
+
+
+def _smooth(rng: np.random.Generator, count: int, channels: int) -> np.ndarray:
+    """Cut out of larger pictures, so that opposite borders have nothing in common."""
+    found = gaussian_filter(rng.normal(size=(count, 48, 48, channels)), (0, 5, 5, 0), mode="wrap")[:, :32, :32]
+    return found / found.std()
+
+
+def _pad(seed: int, images: Images) -> Images:
+    return np.random.default_rng([seed, len(images)]).integers(0, 256, images.shape, np.uint8)
+
+
+NOISE = Peer("noise in place of pictures", lambda seed, _h, _w: Protection(partial(_pad, seed), lambda images: images))
+
+
+def evidence(key: str, peer: Peer | None = None) -> PeerEvidence:
+    """Pictures of two classes under a peer, in fewer numbers than an audit has."""
+    images = pictures(360)
+    scenes = Scenes(images[:200], np.arange(200) % 2, images[200:], np.arange(160) % 2)
+    controls = {name: protect(name, one, scenes, 3) for name, one in _CONTROLS.items()}
+    return PeerEvidence(f"peer:{key}", protect(key, peer or PEERS[key], scenes, 3), controls[CONTROL], controls[INSIDE])
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(correlation, "PICTURES", (200,))
+    correlation.solve.cache_clear()
+    yield
+    correlation.solve.cache_clear()
+
+
+@pytest.mark.parametrize("key", KEYED)
+def test_pairs_of_pictures_give_the_key_away(key: str) -> None:
+    protection = PEERS[key].protection(5)
+    images = pictures(52)
+    decipher, _ = known_plaintext.learn(images[:32], protection.transform(images[:32]))
+    assert decipher is not None
+    found = decipher(protection.transform(images[32:]))
+    limit = 0 if protection.exact else 3  # grey levels, since gains are rounded
+    assert (np.abs(found.astype(int) - images[32:]) <= limit).mean() > 0.99
+
+
+def test_pairs_of_unrelated_pictures_give_no_moves_away() -> None:
+    images = pictures(16)
+    assert known_plaintext.by_moves(images[:8], images[8:], 8) is None
+    assert known_plaintext.by_moves(images[:8], images[8:], 4) is None
+
+
+@pytest.mark.parametrize("key", INVARIANT)
+def test_what_every_key_leaves_of_the_values(key: str) -> None:
+    images, feature = pictures(5), OF_VALUES[INVARIANT[key]]
+    private = PEERS[key].protection(7).transform(images)
+    assert not np.array_equal(private, images)
+    assert np.array_equal(feature(private), feature(images))
+    assert not np.allclose(feature(private[1:]), feature(images[:-1]))
+
+
+def test_a_known_blur_is_taken_off() -> None:
+    images = pictures(160)
+    images[:, ::5, ::3] //= 2  # edges
+    plain = images.mean(axis=3)
+    blurred = PEERS["defocus-2"].protection(0).transform(images).mean(axis=3)
+    sharp = single_frame.deconvolve(blurred[:20], blurred[20:], plain[20:])
+    before, after = (float(((one - plain[:20]) ** 2).mean()) for one in (blurred[:20], sharp))
+    assert after < before / 3
+
+
+@pytest.mark.parametrize("key", ["le", "ele", "privconv"])
+def test_blocks_are_put_together_without_a_single_known_picture(key: str) -> None:
+    images = pictures(200)
+    private = PEERS[key].protection(2).transform(images)
+    scenes = Scenes(images, np.zeros(200, np.int64), images[:0], np.zeros(0, np.int64))
+    found = correlation.solve(replace(protect(key, PEERS[key], scenes, 2), private=private), 200)
+    assert found.pictures.shape == (200, 8, 8)
+    assert found.values.mean() > 0.9
+
+
+def run(attack: PeerAttack, under: PeerEvidence) -> Finding:
+    found = attack.run(under, np.random.default_rng(0))
+    assert (found.attack, found.policy, found.stand) == (attack.name, under.name, attack.stand)
+    assert found.interval.low <= found.score <= found.interval.high
+    assert Finding.from_json(found.to_json()).to_json() == found.to_json()
+    return found
+
+
+def test_a_broken_peer_fails_and_noise_does_not() -> None:
+    broken = evidence("etc")
+    held = replace(broken, material=evidence("le", NOISE).material)
+    for attack in (reidentification.PEER_ATTACK, known_plaintext.PEER_ATTACK, correlation.PEER_ATTACK):
+        assert run(attack, broken).verdict is Verdict.FAIL
+        found = run(attack, held)
+        assert found.verdict in (Verdict.PASS, Verdict.WARN)
+        assert found.smallest_breaking is None
+
+
+@pytest.mark.parametrize("attack", all_peer_attacks().values(), ids=lambda attack: attack.name)
+def test_a_control_that_holds_leaves_the_verdict_open(attack: PeerAttack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peer_learning, "KEYS", 4)
+    under = evidence("le")
+    noise = evidence("le", NOISE).material
+    assert run(attack, replace(under, control=noise, inside=noise)).verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_lens_has_no_key_and_is_attacked_by_one_picture() -> None:
+    lens = evidence("defocus-1")
+    assert run(single_frame.PEER_ATTACK, lens).verdict is Verdict.FAIL
+    for attack, why in ((known_plaintext.PEER_ATTACK, "no key"), (correlation.PEER_ATTACK, "nothing moves")):
+        with pytest.raises(InputError, match=why):
+            attack.run(lens, np.random.default_rng(0))
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Test images of CIFAR-10's binary layout."""
+    records = [bytes([i % 10]) + image.transpose(2, 0, 1).tobytes() for i, image in enumerate(pictures(260))]
+    (tmp_path / f"{cifar10.TEST_FILES[0]}.bin").write_bytes(b"".join(records))
+    return tmp_path
+
+
+def audit(data: Path, *more: str) -> Result:
+    arguments = ["--scenes", str(data), "-o", str(data / "out"), "--attack", "known_plaintext", *more]
+    return CliRunner().invoke(privacy_audit.main, arguments, prog_name="privacy_audit.py")
+
+
+def test_the_command_fills_the_column_of_table_2(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(privacy_audit, "FULL", (60, 200))
+    result = audit(data, "--policy", "peer:etc", "--policy", "peer:defocus-1", "--policy", "peer:etc")
+    assert result.exit_code == 0, result.output
+    found = json.loads((data / "out" / "findings.json").read_text())
+    assert [(one["policy"], one["verdict"]) for one in found["findings"]] == [("peer:etc", "fail")]
+    assert [(one["policy"], one["attack"]) for one in found["not_run"]] == [("peer:defocus-1", "known_plaintext")]
+    assert verdict_of("etc", found["findings"]) == "fail"
+    assert verdict_of("defocus-1", found["findings"]) is None
+    assert set(found["policies"]) == {"peer:etc", "peer:defocus-1"}
+    other = audit(data, "--policy", "peer:etc", "--seed", "2")
+    assert other.exit_code == 4
+    assert "was made with" in other.output
+
+
+def test_peers_by_name(data: Path) -> None:
+    assert peer_keys("peer:all") == list(PEERS)
+    assert peer_keys("peer:le") == ["le"]
+    refused = audit(data, "--policy", "peer:sideways")
+    assert (refused.exit_code, refused.output.count("\n")) == (3, 1)
+    assert "there is no peer 'sideways'" in refused.output
+
+
+def test_attacks_are_found_by_the_names_of_their_modules() -> None:
+    names = {path.stem for path in Path(peer_attacks.__path__[0]).glob("*.py")} - {"__init__"}
+    assert set(all_peer_attacks()) == names
+    titles = {name: attack.title for name, attack in all_attacks().items()}
+    assert all(titles[name] == attack.title for name, attack in all_peer_attacks().items() if name in titles)
+    assert correlation.UNITS.keys() <= PEERS.keys()

@@ -1,0 +1,182 @@
+"""Quads that move as a whole are the pieces of a jigsaw: one frame at a time, put together by their edges.
+
+Scored as in the literature on jigsaws, by neighbours (Cho, Avidan and Freeman, "A probabilistic image jigsaw puzzle
+solver", CVPR 2010): where the picture as a whole lands does not matter.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.attack import Attack, Evidence
+from audit.attacks.jigsaw import assemble, cut, join
+from audit.attacks.known_plaintext import bands
+from audit.finding import Finding, Scale, Stand, judge
+from audit.intervals import mean_interval
+from audit.material import Material
+from audit.views import in_line, picture, seen
+from keyvault.errors import InputError
+from keyvault.policy import Cfa, Policy, Unit
+
+Samples = NDArray[np.uint16]
+Floats = NDArray[np.float64]
+Places = NDArray[np.int64]
+NAME = "quad_jigsaw"
+FRAMES = 20
+LARGEST = 1024  # quads of a frame
+LARGE = 8  # pixels along the pieces of the control
+BROKEN = 0.5
+
+
+def pieces_of(frame: Samples, policy: Policy) -> Floats:
+    """The quads of a frame (p, c) in raster order, as pieces of pixels: (q, side, side, channels).
+
+    A photosite of a stacked sensor is a pixel.  On a mosaic the quad is one, since photosites side by side have
+    different colours: what continues a quad is one of the same colour.
+    """
+    quads = np.concatenate(bands(policy))
+    side = 2 if policy.cfa is Cfa.NONE else 1
+    return frame[quads].reshape(len(quads), side, side, -1).astype(np.float64)
+
+
+def solve(frame: Samples, policy: Policy) -> Places:
+    """The number of the stored quad that belongs at each place, both in raster order: (q,).
+
+    Args:
+        frame: uint16 (p, c), as stored.
+        policy: whose bands no quad leaves.
+    """
+    pieces, found = pieces_of(frame, policy), np.empty(0, np.int64)
+    for band in bands(policy):
+        first, columns = len(found), policy.width // 2
+        part = pieces[first : first + len(band)]
+        found = np.concatenate([found, first + assemble(part, (len(band) // columns, columns))])
+    return found
+
+
+def origins(table: NDArray[np.int32], policy: Policy) -> Places:
+    """The true place of each stored quad, both in raster order: (q,), where photosite s is stored at ``table[s]``."""
+    corners = np.concatenate(bands(policy))[:, 0]
+    number = np.empty(policy.photosites, np.int64)
+    number[corners] = np.arange(len(corners))
+    return np.argsort(number[table[corners]])
+
+
+def neighbours(places: Places, rows: int) -> float:
+    """The share of pieces side by side, or one below the other, that are so in truth as well.
+
+    Args:
+        places: int64 (y, x), the true raster place of the piece at each place.
+        rows: of a band; pairs across its edge do not count.
+    """
+    columns = places.shape[1]
+    right = (places[:, 1:] == places[:, :-1] + 1) & (places[:, 1:] % columns > 0)
+    inside = np.arange(1, len(places)) % rows > 0
+    below = (places[1:] == places[:-1] + columns)[inside]
+    return float((right.sum() + below.sum()) / (right.size + below.size))
+
+
+def chance(shape: tuple[int, int], rows: int) -> float:
+    """What :func:`neighbours` is expected to be for pieces in random order inside each band."""
+    columns = shape[1]
+    hits = pairs = 0.0
+    for first in range(0, shape[0], rows):
+        height = min(rows, shape[0] - first)
+        count, right, below = height * columns, height * (columns - 1), (height - 1) * columns
+        hits += (right**2 + below**2) / (count * (count - 1)) if count > 1 else 0
+        pairs += right + below
+    return hits / pairs
+
+
+def reached(frames: Samples, tables: NDArray[np.int32], policy: Policy) -> tuple[Floats, list[Places]]:
+    """The share of neighbours that each frame (n, p, c) gives away, and how its quads were put together."""
+    shape, rows = (policy.height // 2, policy.width // 2), policy.band_rows // 2
+    solved = [solve(frame, policy) for frame in frames]
+    placed = (origins(table, policy)[found].reshape(shape) for table, found in zip(tables, solved, strict=True))
+    return np.array([neighbours(places, rows) for places in placed]), solved
+
+
+def reached_with_large(plain: Samples, policy: Policy, generator: np.random.Generator) -> Floats:
+    """The same for scenes (n, p, c) cut to pieces of 8 x 8 pixels in random order: what a jigsaw must put together."""
+    found = []
+    for scene in plain:
+        whole = join(pieces_of(scene, policy), (policy.height // 2, policy.width // 2))
+        down, across = whole.shape[0] // LARGE, whole.shape[1] // LARGE
+        pieces = cut(whole[: down * LARGE, : across * LARGE], LARGE)
+        order = generator.permutation(len(pieces))
+        found.append(neighbours(order[assemble(pieces[order], (down, across))].reshape(down, across), down))
+    return np.array(found)
+
+
+def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Finding:
+    """Put together 20 frames, one at a time; as the control the same scenes in larger pieces.
+
+    Raises InputError if the policy moves no quads, or if a frame has too few or too many of them.
+    """
+    material = evidence.material.first(FRAMES)
+    policy = material.policy
+    _check(policy)
+    frames, plain = seen(material, stand), in_line(material.plain)
+    shares, solved = reached(frames, material.tables, policy)
+    control = reached_with_large(plain, policy, generator)
+    shape = (policy.height // 2, policy.width // 2)
+    scale = Scale("share of neighbours put side by side", chance(shape, policy.band_rows // 2), BROKEN)
+    interval = mean_interval(shares, generator)
+    return Finding(
+        attack=NAME,
+        stand=stand,
+        policy=evidence.name,
+        score=float(shares.mean()),
+        unit=scale.unit,
+        chance=scale.chance,
+        interval=interval,
+        verdict=judge(scale, interval, mean_interval(control, generator).low > BROKEN),
+        frames=len(material),
+        smallest_breaking=1 if interval.low > BROKEN else None,
+        note=(
+            f"{shape[0] * shape[1]} quads a frame; the best of {len(material)} frames has {shares.max():.1%} of its "
+            f"neighbours side by side. The control, pieces of {LARGE} x {LARGE} pixels: {control.mean():.1%}."
+        ),
+        pictures=_pictures(material, frames, shares, solved),
+    )
+
+
+def _check(policy: Policy) -> None:
+    if policy.unit is not Unit.QUAD:
+        raise InputError("photosites move on their own: there are no pieces")
+    pixels = 1 if policy.cfa is Cfa.NONE else 2  # photosites along one
+    if min(policy.width, policy.height) < 2 * LARGE * pixels:
+        raise InputError(
+            f"{policy.width} x {policy.height} photosites are fewer than the {2 * LARGE} x {2 * LARGE} pixels it wants",
+            hint="give a larger sensor",
+        )
+    if policy.photosites // 4 > LARGEST:
+        raise InputError(
+            f"it puts {LARGEST} quads together at most, a frame has {policy.photosites // 4}",
+            hint="audit the same policy on a smaller sensor",
+        )
+
+
+def _pictures(
+    material: Material, frames: Samples, shares: Floats, solved: list[Places]
+) -> dict[str, NDArray[np.uint8]]:
+    """Scene, frame and guess of the frame of which most was put together, and of a middling one."""
+    policy, order = material.policy, np.argsort(shares)
+    quads, shown = np.concatenate(bands(policy)), {}
+    for name, one in (("best", int(order[-1])), ("middling", int(order[len(order) // 2]))):
+        made = np.empty_like(frames[one])
+        made[quads] = frames[one][quads[solved[one]]]
+        shown[f"{name}: scene"] = in_line(material.plain)[one]
+        shown[f"{name}: what the attacker sees"] = frames[one]
+        shown[f"{name}: quads put together"] = made
+    return {name: picture(samples, policy) for name, samples in shown.items()}
+
+
+ATTACK = Attack(
+    name=NAME,
+    title="Quads put together like a jigsaw",
+    stands=(Stand.FILE, Stand.MEMORY),
+    frames_needed=FRAMES,
+    run=run,
+)

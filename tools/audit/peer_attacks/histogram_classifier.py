@@ -1,0 +1,65 @@
+"""What class a peer's picture is of, told from its values alone, by ridge regression on what the key leaves of them.
+
+After Chapelle, Haffner and Vapnik, IEEE Transactions on Neural Networks 10(5), 1999 (class from a colour histogram)
+and Hoerl and Kennard, Technometrics 12(1), 1970 (ridge).  It learns from known scenes under keys of the attacker's own.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from audit.attacks import histogram_classifier
+from audit.finding import Finding, Scale, judge
+from audit.intervals import share_interval
+from audit.peer_evidence import Images, Labels, PeerAttack, PeerEvidence, Protected
+from audit.peer_features import OF_VALUES, Floats
+from audit.peer_learning import estimated, known_scenes
+from keyvault.errors import InputError
+
+PICTURES = 400
+_ABOVE_CHANCE = 0.1  # of what lies between chance and 1
+
+
+def describe(images: Images) -> Floats:
+    """Everything of a picture that no order of its samples changes: (n, f)."""
+    return np.concatenate([feature(images) for feature in OF_VALUES.values()], axis=1)
+
+
+def classes(protected: Protected) -> tuple[Labels, int]:
+    """The likeliest class of each picture, and how many classes the attacker knows; InputError without classes."""
+    if protected.labels.min() < 0:
+        raise InputError("pictures without classes cannot be scored", hint="give scenes with classes, such as CIFAR-10")
+    scenes = known_scenes(protected, protected.known_labels >= 0)
+    labels = protected.known_labels[scenes]
+    names = np.unique(labels)
+    score = estimated(protected, scenes, describe, (labels[:, None] == names).astype(np.float64))
+    return names[score.argmax(axis=1)], len(names)
+
+
+def run(evidence: PeerEvidence, generator: np.random.Generator) -> Finding:  # noqa: ARG001  # draws nothing
+    """Train on the known scenes that have a class, and classify pictures."""
+    material, control = evidence.material.first(PICTURES), evidence.control.first(PICTURES)
+    guess, count = classes(material)
+    hits = int((guess == material.labels).sum())
+    of_control = int((classes(control)[0] == control.labels).sum())
+    scale = Scale("share of pictures classified rightly", 1 / count, 1 / count + _ABOVE_CHANCE * (1 - 1 / count))
+    interval = share_interval(hits, len(material))
+    return Finding(
+        attack=PEER_ATTACK.name,
+        stand=PEER_ATTACK.stand,
+        policy=evidence.name,
+        score=hits / len(material),
+        unit=scale.unit,
+        chance=scale.chance,
+        interval=interval,
+        verdict=judge(scale, interval, share_interval(of_control, len(control)).low > scale.fail),
+        frames=len(material),
+        smallest_breaking=1 if interval.low > scale.fail else None,
+        note=(
+            f"A ridge on statistics of the values of {len(known_scenes(material))} other scenes; it sees one picture "
+            f"at a time and nothing of where its samples are. The control gave {of_control / len(control):.0%}."
+        ),
+    )
+
+
+PEER_ATTACK = PeerAttack(histogram_classifier.NAME, histogram_classifier.ATTACK.title, 100, run)

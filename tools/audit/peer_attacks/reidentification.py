@@ -1,0 +1,68 @@
+"""Which of many known scenes a peer's picture shows: by what its key leaves of the values, or by a thumbnail.
+
+After Swain and Ballard, "Color Indexing", IJCV 7(1), 1991.  The attacker protects the scenes that he knows under a
+key of his own, so that whatever the scheme does to values or edges, it has done to both.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.attacks import reidentification
+from audit.attacks.reidentification import nearest
+from audit.finding import Finding, Scale, judge
+from audit.intervals import LEVEL, share_interval
+from audit.peer_evidence import PeerAttack, PeerEvidence, Protected
+from audit.peer_features import OF_VALUES, thumbnail
+from audit.peer_pictures import SHOWN, side_by_side
+
+PICTURES = 200
+BROKEN = 0.01
+FEATURES = {**OF_VALUES, "the thumbnail": thumbnail}
+
+
+def found(protected: Protected) -> dict[str, NDArray[np.int64]]:
+    """The scene that each picture finds by each feature, among those of all pictures and then the known ones."""
+    scenes = np.concatenate([protected.own(protected.plain), protected.own(protected.known)])
+    return {name: nearest(feature(protected.private), feature(scenes)) for name, feature in FEATURES.items()}
+
+
+def hits(guesses: dict[str, NDArray[np.int64]]) -> dict[str, int]:
+    """How many pictures found their own scene by each feature."""
+    return {name: int((guess == np.arange(len(guess))).sum()) for name, guess in guesses.items()}
+
+
+def run(evidence: PeerEvidence, generator: np.random.Generator) -> Finding:  # noqa: ARG001  # draws nothing
+    """Look for up to 200 pictures; the best feature counts, in an interval that is wider for having been chosen."""
+    material, control = evidence.material.first(PICTURES), evidence.control.first(PICTURES)
+    guesses = found(material)
+    by_feature, of_control = hits(guesses), hits(found(control))
+    best = max(by_feature, key=by_feature.__getitem__)
+    level = 1 - (1 - LEVEL) / len(FEATURES)
+    count, scenes = len(material), len(material) + len(material.known)
+    interval = share_interval(by_feature[best], count, level)
+    scale = Scale("share of pictures whose scene is found", 1 / scenes, BROKEN)
+    told = ", ".join(f"{name} {number / count:.0%}" for name, number in by_feature.items())
+    return Finding(
+        attack=PEER_ATTACK.name,
+        stand=PEER_ATTACK.stand,
+        policy=evidence.name,
+        score=by_feature[best] / count,
+        unit=scale.unit,
+        chance=scale.chance,
+        interval=interval,
+        verdict=judge(scale, interval, share_interval(max(of_control.values()), len(control), level).low > BROKEN),
+        frames=count,
+        smallest_breaking=1 if interval.low > BROKEN else None,
+        note=f"Each picture was looked for among {scenes} scenes: {told}. The score is by {best}.",
+        pictures={"scenes, and below what was found": _pairs(material, guesses[best])},
+    )
+
+
+def _pairs(material: Protected, guess: NDArray[np.int64]) -> NDArray[np.uint8]:
+    scenes = np.concatenate([material.plain, material.known])
+    return np.concatenate([side_by_side(scenes[places[:SHOWN]]) for places in (np.arange(len(guess)), guess)])
+
+
+PEER_ATTACK = PeerAttack(reidentification.NAME, reidentification.ATTACK.title, 50, run)

@@ -1,0 +1,112 @@
+"""One picture of a peer at a time: what stays near its place is a thumbnail, and a known blur can be taken off.
+
+Thumbnails: a ridge (Hoerl and Kennard, Technometrics 12(1), 1970) from statistics of tiles, which no key that keeps
+samples inside a tile changes, to the scene; learned from known scenes under keys of the attacker's own.
+
+Blur: the filter of Wiener (Extrapolation, Interpolation, and Smoothing of Stationary Time Series, 1949), frequency by
+frequency; its spectra are measured on known scenes that the attacker blurs himself, noise of the 8 bits included.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import dctn, idctn
+
+from audit.attacks import single_frame
+from audit.attacks.single_frame import BROKEN, correlations, structure
+from audit.finding import Finding, Scale, judge
+from audit.intervals import mean_interval
+from audit.peer_evidence import PeerAttack, PeerEvidence, Protected
+from audit.peer_features import TILES, tile_statistics
+from audit.peer_learning import estimated, known_scenes
+from audit.peer_pictures import grey, mean_scene, side_by_side
+
+Floats = NDArray[np.float64]
+PICTURES = 150
+SIDE = 32  # of what he makes of a picture by its tiles
+
+
+def deconvolve(private: Floats, blurred: Floats, sharp: Floats) -> Floats:
+    """Take a blur off pictures (n, h, w) by what it did to others, (m, h, w) both.
+
+    The cosine transform of the first kind has a symmetric blur with mirrored borders on its diagonal.
+    """
+    seen, wanted = (dctn(one, type=1, axes=(1, 2)) for one in (blurred, sharp))
+    wiener = (seen * wanted).mean(axis=0) / np.maximum((seen**2).mean(axis=0), 1e-12)
+    return np.asarray(idctn(dctn(private, type=1, axes=(1, 2)) * wiener, type=1, axes=(1, 2)), np.float64)
+
+
+def from_tiles(protected: Protected) -> Floats:
+    """The scene of each picture as its tiles tell it, grey: (n, 32, 32)."""
+    scenes = known_scenes(protected)
+    wanted = smaller(grey(protected.known[scenes]))
+    found = estimated(protected, scenes, tile_statistics, wanted.reshape(len(wanted), -1))
+    return found.reshape(-1, *wanted.shape[1:])
+
+
+def attacked(protected: Protected) -> tuple[Floats, Floats, Floats]:
+    """What the attacker makes of each picture, the scenes, and the mean known scene: (n, h, w) grey each.
+
+    Raises InputError if too few scenes are known to learn from.
+    """
+    truth, blind = grey(protected.plain), mean_scene(protected, len(protected))
+    if not protected.keyed:
+        known = protected.known[known_scenes(protected)]
+        return deconvolve(grey(protected.private), grey(protected.own(known)), grey(known)), truth, blind
+    return from_tiles(protected), smaller(truth), smaller(blind)
+
+
+def smaller(pictures: Floats) -> Floats:
+    """Pictures (n, h, w) at 32 x 32."""
+    if pictures.shape[1:] == (SIDE, SIDE):
+        return pictures
+    return np.stack([cv2.resize(one, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for one in pictures])
+
+
+def run(evidence: PeerEvidence, generator: np.random.Generator) -> Finding:
+    """Attack up to 150 pictures one at a time.
+
+    The control is a shuffle inside 4 x 4 blocks.  Chance is the correlation of the mean of the known scenes.
+    """
+    material = evidence.material.first(PICTURES)
+    guess, truth, blind = attacked(material)
+    of_control = correlations(*attacked(evidence.inside.first(PICTURES))[:2])
+    values, chance = correlations(guess, truth), float(correlations(blind, truth).mean())
+    scale = Scale("correlation of guess and scene", chance, max(BROKEN, chance))
+    interval = mean_interval(values, generator)
+    broke = mean_interval(of_control, generator).low > BROKEN
+    return Finding(
+        attack=PEER_ATTACK.name,
+        stand=PEER_ATTACK.stand,
+        policy=evidence.name,
+        score=float(values.mean()),
+        unit=scale.unit,
+        chance=chance,
+        interval=interval,
+        verdict=judge(scale, interval, broke),
+        frames=len(material),
+        smallest_breaking=1 if broke and interval.low > scale.fail else None,
+        note=_note(material, guess, truth),
+        pictures={
+            "scenes": side_by_side(truth),
+            "protected": side_by_side(material.private),
+            "what one picture gives": side_by_side(guess),
+        },
+    )
+
+
+def _note(material: Protected, guess: Floats, truth: Floats) -> str:
+    alike = f"SSIM {structure(guess, truth):.2f}."
+    if material.keyed:
+        return f"Scenes as learned from the statistics of {TILES} x {TILES} tiles of the picture. {alike}"
+    before = grey(material.private)
+    return (
+        f"The known blur taken off. {alike} Before that, without any attack: correlation "
+        f"{correlations(before, truth).mean():.2f}, SSIM {structure(before, truth):.2f}. The only noise is that of 8 "
+        "bits; a sensor's own would leave less to be had."
+    )
+
+
+PEER_ATTACK = PeerAttack("single_frame", single_frame.ATTACK.title, 50, run)

@@ -1,0 +1,48 @@
+"""What an attacker learns about a peer from scenes of his own, protected under keys of his own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audit.attacks.single_frame import ridge
+from audit.peer_evidence import Images, Protected
+from keyvault.errors import InputError
+
+Floats = NDArray[np.float64]
+SCENES = 2000  # learned from at most
+LEAST_SCENES = 100
+KEYS = 16  # under which they are protected, so that nothing is learned that holds for one key alone
+STRENGTHS = (1e2, 1e3, 1e4, 1e5)  # of the ridge; the attacker takes what serves him best under keys not learned from
+
+
+def known_scenes(protected: Protected, chosen: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
+    """Numbers of the known scenes to learn from; InputError if they are too few."""
+    known = np.arange(len(protected.known)) if chosen is None else np.flatnonzero(chosen)
+    if len(known) < LEAST_SCENES:
+        raise InputError(f"it wants {LEAST_SCENES} known scenes, there are {len(known)}", hint="give more scenes")
+    return known[:SCENES]
+
+
+def estimated(
+    protected: Protected, scenes: NDArray[np.int64], feature: Callable[[Images], Floats], targets: Floats
+) -> Floats:
+    """What a ridge from features to targets makes of the pictures: (n, t).
+
+    Args:
+        protected: the pictures.
+        scenes: numbers of the known scenes to learn from.
+        feature: pictures (., h, w, 3) to (., f).
+        targets: of those scenes: (m, t).
+    """
+    parts = np.array_split(scenes, KEYS)
+    learned = np.concatenate([feature(protected.own(protected.known[part], key)) for key, part in enumerate(parts)])
+    held = len(scenes) - sum(len(part) for part in parts[-KEYS // 4 :])
+
+    def error(strength: float) -> float:
+        guess = ridge(learned[:held], targets[:held], strength)(learned[held:])
+        return float(((guess - targets[held:]) ** 2).mean())
+
+    return ridge(learned, targets, min(STRENGTHS, key=error))(feature(protected.private))

@@ -1,0 +1,37 @@
+"""Result files by date, ``YYYY-MM-DD-name.json``: which is the newest, and what it was made with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from keyvault.files import write_whole
+from measure import environment
+
+_DATE = len("YYYY-MM-DD-")
+
+
+def newest(folder: Path) -> dict[str, Path]:
+    """The newest file of each name in a folder, by name."""
+    found = {path.stem[_DATE:]: path for path in sorted(folder.glob("????-??-??-*.json"))}
+    return dict(sorted(found.items()))
+
+
+def heading(path: Path, result: dict[str, Any], folder: Path) -> str:
+    """The line above a table: command, date, machine, and a link to the file, relative to ``folder``."""
+    found = result["environment"]
+    machine = f"{found['processor']}, {found['processors_usable']} cores"
+    link = path.relative_to(folder).as_posix()
+    return f"`{result['command']}` on {found['date'][:10]} ({machine}; all of it in [{path.name}]({link})):"
+
+
+def write_dated(name: str, result: dict[str, Any], tables: str, folder: Path) -> None:
+    """Write ``DATE-name.json``, which says with what it was made, and the same name's Markdown."""
+    made = {"command": result["command"], "environment": environment()} | result
+    path = folder / f"{made['environment']['date'][:10]}-{name}.json"
+    write_whole(path, (json.dumps(made, indent=1) + "\n").encode("ascii"))
+    write_whole(path.with_suffix(".md"), f"{heading(path, made, folder)}\n\n{tables}".encode())
+    click.echo(f"written to {path} and {path.with_suffix('.md').name}")

@@ -1,0 +1,102 @@
+"""What docs/results holds, as Markdown: Table 1, label maps, boxes, the audit's verdicts, Table 2."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import peers.table
+import table1.table
+from audit.verdict_tables import full_tables, summary_table
+from dated_results import heading
+from peers.table import read_json
+
+Found = Mapping[str, Any]
+_LABELS, _BOXES = "segmentation-", "detection-"
+_RANDOM = "random weights"
+
+
+def render(paths: Mapping[str, Path], folder: Path) -> str:
+    """All tables, of the newest files by name; links to them are relative to ``folder``."""
+    blocks = [
+        _whole(
+            "Table 1 of the paper", paths.get("table1"), folder, lambda found: table1.table.render(found["networks"])
+        ),
+        _rows(_of_kind(paths, _LABELS), _label_lines, folder),
+        _rows(_of_kind(paths, _BOXES), _box_lines, folder),
+        _whole("The privacy audit", paths.get("audit"), folder, summary_table),
+        _whole("Table 2 of the paper", paths.get("table2"), folder, lambda found: peers.table.render(found["rows"])),
+    ]
+    return "\n\n".join(block.strip() for block in blocks if block)
+
+
+def render_audit(paths: Mapping[str, Path], folder: Path) -> str:
+    """Every finding of the newest audit; a sentence if there is none."""
+    if "audit" not in paths:
+        return "No audit of all policies is recorded here yet."
+    found = read_json(paths["audit"])
+    return f"{heading(paths['audit'], found, folder)}\n\n{full_tables(found)}"
+
+
+def _whole(title: str, path: Path | None, folder: Path, table: Callable[[Found], str]) -> str:
+    if path is None:
+        return ""
+    found = read_json(path)
+    return f"**{title}.** {heading(path, found, folder)}\n\n{table(found)}"
+
+
+def _of_kind(paths: Mapping[str, Path], kind: str) -> dict[str, Path]:
+    return {name.removeprefix(kind): path for name, path in paths.items() if name.startswith(kind)}
+
+
+def _rows(paths: Mapping[str, Path], lines: Callable[[dict[str, Found]], list[str]], folder: Path) -> str:
+    """A table with a row for each network, and below it where each is from."""
+    if not paths:
+        return ""
+    found = {name: read_json(path) for name, path in paths.items()}
+    sources = [f"- {heading(path, found[name], folder).rstrip(':')}" for name, path in paths.items()]
+    return "\n".join([*lines(found), "", *sources])
+
+
+def _weights(found: Found) -> str:
+    weights = found["options"]["weights"]
+    return _RANDOM if "random" in weights else str(weights["file"])
+
+
+def _label_lines(results: dict[str, Found]) -> list[str]:
+    lines = [
+        "**Label maps**, VOC 2012, private frames; a cell: mean IoU, positions labelled as by the plain network.",
+        "",
+        "| | images | plain | keyed | permutation substituted | plain network, shuffled frames |",
+        "| --- | ---: | --- | --- | --- | --- |",
+    ]
+    for name, found in results.items():
+        figures = found["figures"]
+        cells = [_labelled(figures["rows"][row]) for row in ("plain", "keyed", "substituted", "unkeyed")]
+        lines.append(f"| {name}, {_weights(found)} | {figures['images']} | {' | '.join(cells)} |")
+    return lines
+
+
+def _labelled(row: Found) -> str:
+    score = f"{100 * row['mean_iou']:.2f} %, " if "mean_iou" in row else ""
+    return f"{score}{100 * row['equal_to_plain']:.5f} %"
+
+
+def _box_lines(results: dict[str, Found]) -> list[str]:
+    lines = [
+        "**Boxes**, private frames; a cell: boxes that equal one of the plain detector's, of its boxes.",
+        "",
+        "| | images | keyed | permutation substituted | plain, shuffled frames | plain, float64 for float32 |",
+        "| --- | ---: | --- | --- | --- | --- |",
+    ]
+    for name, found in results.items():
+        figures = found["figures"]
+        cells = [_boxed(figures["rows"][row]) for row in ("keyed", "substituted", "unkeyed", "rounding")]
+        lines.append(f"| {name}, {_weights(found)} | {figures['images']} | {' | '.join(cells)} |")
+    return lines
+
+
+def _boxed(row: Found) -> str:
+    score = f"AP {100 * row['precision']['ap']:.2f} %, " if "precision" in row else ""
+    return f"{score}{row['agreement']['equal']:,} of {row['agreement']['boxes']:,}"
