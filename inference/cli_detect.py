@@ -47,7 +47,7 @@ def detect_command(home: Path, /, **options: Any) -> None:
 
 
 def _developed(home: Path, options: dict[str, Any]) -> KeyedTensor:
-    """The frame in full size, in [0, 1]; UnknownModelError if there is no such detector, before it is opened."""
+    """The frame in full size, in [0, 1]; ModelError if the name is of no detector, before it is opened."""
     from inference.imaging import Demosaic, Gamma, IspSettings, isp  # noqa: PLC0415
     from inference.models.torchvision_presets import detector_preset  # noqa: PLC0415
 

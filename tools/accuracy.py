@@ -4,8 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import sqrt
+from statistics import NormalDist
 
-_Z95 = 1.959964
+
+def wilson(hits: int, trials: int, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval of a share, as fractions (Wilson, JASA 22(158), 1927).
+
+    Args:
+        hits: successes, 0 to ``trials``.
+        trials: independent trials, at least 1.
+        level: coverage.
+    """
+    z, p, n = NormalDist().inv_cdf((1 + level) / 2), hits / trials, trials
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    low, high = centre - half, centre + half
+    return low if hits else 0.0, high if hits < trials else 1.0  # exactly, which rounding misses
 
 
 @dataclass(frozen=True)
@@ -22,11 +36,8 @@ class Accuracy:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % Wilson score interval (Wilson, 1927), as fractions."""
-        z, p, n = _Z95, self.fraction, self.total
-        centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-        half = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-        return centre - half, centre + half
+        """95 % Wilson score interval, as fractions."""
+        return wilson(self.correct, self.total)
 
     def __add__(self, other: Accuracy) -> Accuracy:
         return Accuracy(self.correct + other.correct, self.total + other.total)

@@ -8,7 +8,7 @@ from statistics import geometric_mean
 from typing import Any
 
 from dated_results import heading
-from peers.table import read_json
+from json_files import read_json
 
 GATHER = "keyed, gather"
 

@@ -43,9 +43,14 @@ class Agreement:
         )
 
     def __str__(self) -> str:
+        if not self.boxes and not self.others:
+            return "nothing found: agreement says nothing"
+        counted = f"{self.equal} of {self.boxes} boxes, {self.others - self.equal} more"
+        if not self.equal:
+            return counted
         return (
-            f"{self.equal} of {self.boxes} boxes, {self.others - self.equal} more; in pairs, corners differ by up to "
-            f"{self.largest_shift:.1e} px and scores by {self.largest_difference:.1e}"
+            f"{counted}; in pairs, corners differ by up to {self.largest_shift:.1e} px and scores by "
+            f"{self.largest_difference:.1e}"
         )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,19 @@ class Coco:
             raise InputError(f"{path} has more than 8 bits a channel", hint="convert it")
         return image.astype(np.uint8, copy=False)
 
+    def check_images(self, numbers: Iterable[int]) -> None:
+        """Raise InputError unless the images of these ids have files."""
+        for number in numbers:
+            path = self.folder / self.files[number]
+            if not path.is_file():
+                raise InputError(f"there is no image {path}", hint="check the folder of the images")
+
+    def check_annotations(self, numbers: Iterable[int]) -> None:
+        """Raise InputError if no annotation is of these images: there would be nothing to measure precision by."""
+        looked_at = set(numbers)
+        if not any(annotation["image_id"] in looked_at for annotation in self.content["annotations"]):
+            raise InputError("the images have no annotations to compare with", hint="give another instances file")
+
     def check_classes(self, classes: Sequence[str]) -> None:
         """Raise InputError unless the ids of categories are the class numbers of a detector."""
         for category in self.content["categories"]:
@@ -61,25 +75,62 @@ def open_coco(instances: Path, folder: Path) -> Coco:
     """Open a data set; InputError if the file is not of COCO's form or the folder is not there."""
     try:
         content = json.loads(instances.read_bytes())
-        files = {int(image["id"]): str(image["file_name"]) for image in content["images"]}
-        for category in content["categories"]:
-            int(category["id"]), str(category["name"])
-        for annotation in content["annotations"]:
-            _, _, _, _ = map(float, annotation["bbox"])
-            if annotation["image_id"] not in files:
-                raise ValueError(f"annotation {annotation['id']} is of no image")
-            int(annotation["category_id"]), float(annotation["area"]), annotation["iscrowd"]
+        files = _checked(content)
     except OSError as error:
         raise InputError(f"cannot read {instances}: {error.strerror or error}", hint="check the path") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, OverflowError, RecursionError) as error:
         raise InputError(
-            f"{instances} is not COCO's instances file: {error!r:.80}", hint="check the data set"
+            f"{instances} is not COCO's instances file: {error!s:.120}", hint="check the data set"
         ) from error
     if not files:
         raise InputError(f"{instances} names no images", hint="check the data set")
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}", hint="give the folder of the images")
     return Coco(folder, dict(sorted(files.items())), content)
+
+
+def _checked(content: Any) -> dict[int, str]:
+    """Name of each image's file by its id; ValueError or OverflowError unless pycocotools can use all of it."""
+    images, categories, annotations = (_by_id(content, name) for name in ("images", "categories", "annotations"))
+    for number, category in categories.items():
+        _member(category, "name", str, f"category {number}")
+    for number, annotation in annotations.items():
+        what = f"annotation {number}"
+        if _member(annotation, "image_id", int, what) not in images:
+            raise ValueError(f"{what} is of no image")
+        if _member(annotation, "category_id", int, what) not in categories:
+            raise ValueError(f"{what} is of no category")
+        box = _member(annotation, "bbox", list, what)
+        if len(box) != 4 or not all(map(_is_finite, box)) or min(box[2:]) < 0:
+            raise ValueError(f"bbox of {what} is {box!r:.40}")
+        if not _is_finite(_member(annotation, "area", (int, float), what)):
+            raise ValueError(f"area of {what} is not finite")
+        if _member(annotation, "iscrowd", int, what) not in (0, 1):
+            raise ValueError(f"iscrowd of {what} is neither 0 nor 1")
+    return {number: _member(image, "file_name", str, f"image {number}") for number, image in images.items()}
+
+
+def _by_id(content: Any, name: str) -> dict[int, Any]:
+    found: dict[int, Any] = {}
+    for entry in _member(content, name, list, "the file"):
+        number = _member(entry, "id", int, f"one of {name}")
+        if number in found:
+            raise ValueError(f"two of {name} have id {number}")
+        found[number] = entry
+    return found
+
+
+def _member(entry: Any, name: str, kind: type | tuple[type, ...], what: str) -> Any:
+    if not isinstance(entry, dict) or name not in entry:
+        raise ValueError(f"{what} has no {name}")
+    value = entry[name]
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ValueError(f"{name} of {what} is {value!r:.40}")
+    return value
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def average_precision(coco: Coco, detections: Mapping[int, Sequence[Sequence[float]]]) -> dict[str, float]:
@@ -97,13 +148,12 @@ def average_precision(coco: Coco, detections: Mapping[int, Sequence[Sequence[flo
         for number, found in detections.items()
         for x1, y1, x2, y2, label, score in found
     ]
-    if not any(annotation["image_id"] in detections for annotation in coco.content["annotations"]):
-        raise InputError("the images have no annotations to compare with", hint="give another instances file")
+    coco.check_annotations(detections)
     if not results:
         return dict.fromkeys(_PRECISIONS, 0.0)
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO()
-        truth.dataset = dict(coco.content)
+        truth.dataset = {**coco.content, "annotations": _numbered(coco.content["annotations"])}
         truth.createIndex()
         scoring = COCOeval(truth, truth.loadRes(results), "bbox")
         scoring.params.imgIds = sorted(detections)
@@ -111,3 +161,8 @@ def average_precision(coco: Coco, detections: Mapping[int, Sequence[Sequence[flo
         scoring.accumulate()
         scoring.summarize()
     return {name: float(value) for name, value in zip(_PRECISIONS, scoring.stats, strict=False)}
+
+
+def _numbered(annotations: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The annotations with ids from 1: pycocotools takes a box that is paired with number 0 for one without a pair."""
+    return [{**annotation, "id": number} for number, annotation in enumerate(annotations, 1)]

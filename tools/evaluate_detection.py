@@ -7,8 +7,8 @@ a random permutation in place of the frame's, after the frame has been opened pr
 one on the opened frame as it lies in the host's memory, shuffled.  Boxes come and go with rounding where
 scores and overlaps lie near a threshold; how many do, the plain detector in float64 shows.
 
-With -o the figures are written as JSON, detections are kept on the way, and the same command goes on
-with them after an interruption.
+With -o the figures are written as JSON, the detections of each image are kept on the way, and the same
+command goes on with them after an interruption.
 """
 
 from __future__ import annotations
@@ -32,12 +32,13 @@ import inference
 from both_sides import BothSides, both_sides, key_options, substituted, unkeyed
 from box_agreement import Agreement, agreement
 from coco import Coco, average_precision, open_coco
+from fingerprint import file_digest
 from image_sources import Item
 from inference.detection.detector import KeyedDetector
 from inference.imaging import Demosaic, Gamma, IspSettings
 from inference.models.torchvision_presets import DetectorPreset, detector_preset
 from inference.session import ShuffledFrame
-from kept_results import Keeper, command_line, digest
+from kept_results import Keeper, command_line
 from keyvault.console import Command
 from keyvault.errors import InputError
 from keyvault.files import check_outputs
@@ -54,7 +55,7 @@ ROWS = {
 }
 #: Detections of one image by row, and those of all images by id.
 Rows = dict[str, list[list[float]]]
-_KEEP_EVERY_S = 20.0
+_MEMBERS = 6  # of a detection: four of the box, label and score
 _DN = IspSettings(demosaic=Demosaic.QUAD, gamma=Gamma.NONE)
 
 
@@ -138,27 +139,30 @@ def measure(bench: Bench, coco: Coco, keeper: Keeper, limit: int | None) -> dict
     """
     numbers = list(coco.files)[:limit]
     done = _kept(keeper, numbers)
-    try:
-        with tqdm(total=len(numbers), initial=len(done), unit="image", disable=None) as progress:
-            for number in numbers[len(done) :]:
-                done[number] = bench.detect(coco.read(number), coco.files[number], number)
-                keeper.store({str(one): rows for one, rows in done.items()}, every=_KEEP_EVERY_S)
-                progress.update(1)
-    finally:
-        if done:
-            keeper.store({str(one): rows for one, rows in done.items()})
+    with tqdm(total=len(numbers), initial=len(done), unit="image", disable=None) as progress:
+        for number in numbers[len(done) :]:
+            done[number] = bench.detect(coco.read(number), coco.files[number], number)
+            keeper.append({"image": number, "rows": done[number]})
+            progress.update(1)
     return done
 
 
 def _kept(keeper: Keeper, numbers: list[int]) -> dict[int, Rows]:
-    counts = keeper.load() or {}
+    records = keeper.load()
     try:
-        done = {int(number): {row: list(rows[row]) for row in ROWS} for number, rows in counts.items()}
+        done = {int(record["image"]): {row: _boxes(record["rows"][row]) for row in ROWS} for record in records}
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{keeper.partial} does not hold detections", hint="remove it") from error
     if list(done) != numbers[: len(done)]:
         raise InputError(f"{keeper.partial} is of other images", hint="remove it")
     return done
+
+
+def _boxes(found: list[list[float]]) -> list[list[float]]:
+    boxes = [[float(value) for value in one] for one in found]
+    if any(len(one) != _MEMBERS for one in boxes):
+        raise ValueError("a detection is a box, a label and a score")
+    return boxes
 
 
 def figures(coco: Coco, done: Mapping[int, Rows], *, score: float, trained: bool) -> dict[str, Any]:
@@ -209,7 +213,7 @@ def _detector(
     network = chosen.build().eval()
     if options["weights"]:
         inference.load_weights(network, options["weights"])
-        return network, {"file": options["weights"].name, "sha256": digest(options["weights"])}
+        return network, {"file": options["weights"].name, "sha256": file_digest(options["weights"])}
     numbers = list(coco.files)[:CALIBRATION]
     canvases = [placed(coco.read(number), size)[0] for number in numbers]
     images = [torch.from_numpy(canvas).permute(2, 0, 1).float() / 255 for canvas in canvases]
@@ -222,6 +226,18 @@ def _check(options: dict[str, Any]) -> None:
         raise click.UsageError("give --weights FILE, or --random-weights to measure agreement alone")
     needed = [path for path in (options["weights"], *options["keys"]) if path]
     check_outputs([options["output"]] if options["output"] else [], needed)
+
+
+def _check_data(coco: Coco, chosen: DetectorPreset, options: dict[str, Any]) -> None:
+    """Raise InputError for whatever would stop the run, or leave it without figures, after hours."""
+    numbers = list(coco.files)
+    looked_at = numbers[: options["limit"]]
+    coco.check_classes(chosen.classes)
+    coco.check_images(looked_at)
+    if options["weights"]:
+        coco.check_annotations(looked_at)
+    else:
+        coco.check_images(numbers[:CALIBRATION])
 
 
 @click.command(cls=Command, name="evaluate_detection", context_settings={"help_option_names": ["-h", "--help"]})
@@ -241,7 +257,7 @@ def main(context: click.Context, /, instances: Path, images: Path, **options: An
     """Compare a detector on private frames of IMAGES (COCO, described by INSTANCES) with itself on the images."""
     _check(options)
     chosen, coco = detector_preset(options["model"]), open_coco(instances, images)
-    coco.check_classes(chosen.classes)
+    _check_data(coco, chosen, options)
     with both_sides(options) as sides:
         policy = sides.camera.grant.policy
         network, weights = _detector(chosen, coco, image_size(policy), options)
@@ -250,7 +266,7 @@ def main(context: click.Context, /, instances: Path, images: Path, **options: An
             "model": chosen.name,
             "weights": weights,
             "policy": policy.to_json(),
-            "instances": digest(instances),
+            "instances": file_digest(instances),
         }
         keeper = Keeper(options["output"], described)
         done = measure(Bench.make(sides, network, options["seed"], options["backend"]), coco, keeper, options["limit"])

@@ -25,15 +25,16 @@ from tqdm import tqdm
 
 import inference
 from both_sides import BothSides, both_sides, key_options
+from fingerprint import file_digest
 from inference import Preset
 from inference.models import Task
-from kept_results import Keeper, command_line, digest
+from kept_results import Keeper, command_line
 from keyvault.console import Command
 from keyvault.errors import InputError
 from keyvault.files import check_outputs
 from label_maps import Evaluation
 from random_weights import CALIBRATION, calibrate
-from segmentation_bench import Bench, normalised, resized
+from segmentation_bench import Bench, network_input, resized
 from segmentation_figure import choose, draw, rows
 from voc import Voc, open_voc
 
@@ -67,17 +68,17 @@ def measure(bench: Bench, voc: Voc, keeper: Keeper, *, limit: int | None, batch:
         for first, part in _parts(names, result.images, batch):
             examples = [voc.read(name) for name in part]
             result.add(examples, bench.of_examples(examples, first))
-            keeper.store(result.to_json())
+            keeper.append(result.to_json())
             progress.update(len(part))
     return result
 
 
 def _kept(keeper: Keeper, total: int) -> Evaluation:
-    counts = keeper.load()
-    if counts is None:
+    records = keeper.load()  # each has all counts so far
+    if not records:
         return Evaluation()
     try:
-        found = Evaluation.from_json(counts)
+        found = Evaluation.from_json(records[-1])
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{keeper.partial} does not hold counts of label maps", hint="remove it") from error
     if not 0 < found.images <= total:
@@ -104,9 +105,9 @@ def chosen_network(voc: Voc, options: dict[str, Any]) -> tuple[Preset, nn.Module
         chosen = replace(chosen, size=options["size"][::-1])
     if options["weights"]:
         network = inference.pretrained(chosen, options["weights"])
-        return chosen, network, {"file": options["weights"].name, "sha256": digest(options["weights"])}
+        return chosen, network, {"file": options["weights"].name, "sha256": file_digest(options["weights"])}
     names = voc.names[:CALIBRATION]
-    x = normalised([resized(voc.read(name).image, chosen.size) for name in names], chosen)
+    x = network_input([resized(voc.read(name).image, chosen.size) for name in names], chosen)
     network = calibrate(chosen.build(), x, len(chosen.classes), options["seed"])
     return chosen, network, {"random": options["seed"], "calibrated_on": names}
 
@@ -114,8 +115,21 @@ def chosen_network(voc: Voc, options: dict[str, Any]) -> tuple[Preset, nn.Module
 def _check(options: dict[str, Any]) -> None:
     if (options["weights"] is None) == (not options["random_weights"]):
         raise click.UsageError("give --weights FILE, or --random-weights to measure agreement alone")
+    if options["show"] and not options["figure"]:
+        raise click.UsageError("--show is for a picture; name it with --figure")
     outputs = [path for path in (options["output"], options["figure"]) if path]
     check_outputs(outputs, [path for path in (options["weights"], *options["keys"]) if path])
+
+
+def _shown(voc: Voc, options: dict[str, Any]) -> tuple[str, ...]:
+    """Names of the images of the figure; InputError if the run would stop at an image, or the figure at a name."""
+    shown = tuple(options["show"]) or (choose(voc, FIGURE_ROWS) if options["figure"] else ())
+    for name in shown:
+        if name not in voc.names:
+            raise InputError(f"{name} is not in the list of images", hint="give a name from the list")
+    calibrated = () if options["weights"] else voc.names[:CALIBRATION]
+    voc.check_files((*voc.names[: options["limit"]], *shown, *calibrated))
+    return shown
 
 
 @click.command(cls=Command, name="evaluate_segmentation", context_settings={"help_option_names": ["-h", "--help"]})
@@ -137,6 +151,7 @@ def main(context: click.Context, /, folder: Path, **options: Any) -> None:
     """Compare a network on private frames of FOLDER's images (VOC) with the plain network on the images."""
     _check(options)
     voc = open_voc(folder)
+    shown = _shown(voc, options)
     chosen, network, weights = chosen_network(voc, options)
     with both_sides(options) as sides:
         described = {
@@ -151,9 +166,9 @@ def main(context: click.Context, /, folder: Path, **options: Any) -> None:
         keeper = Keeper(options["output"], described)
         result = measure(bench, voc, keeper, limit=options["limit"], batch=options["batch"])
         print(result.report(trained="file" in weights))
-        keeper.finish(command_line(context), {"figures": result.figures(trained="file" in weights)})
         if options["figure"]:
-            draw(options["figure"], rows(bench, voc, options["show"] or choose(voc, FIGURE_ROWS)))
+            draw(options["figure"], rows(bench, voc, shown))
+        keeper.finish(command_line(context), {"figures": result.figures(trained="file" in weights)})
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import peers.table
 import table1.table
 from audit.verdict_tables import full_tables, summary_table
 from dated_results import heading
-from peers.table import read_json
+from json_files import read_json
 
 Found = Mapping[str, Any]
 _LABELS, _BOXES = "segmentation-", "detection-"

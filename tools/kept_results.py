@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import math
+import os
 import shlex
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,24 +12,11 @@ from typing import Any
 
 import click
 
-from keyvault.errors import InputError
+from keyvault.errors import InputError, OutputError
 from keyvault.files import check_outputs, write_whole
 from measure import environment
 
 PARTIAL = ".partial"
-_BLOCK = 1 << 20
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal; InputError if it cannot be read."""
-    found = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(_BLOCK):
-                found.update(block)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}", hint="check the path") from error
-    return found.hexdigest()
 
 
 def command_line(context: click.Context) -> str:
@@ -54,18 +39,23 @@ def command_line(context: click.Context) -> str:
 
 @dataclass
 class Keeper:
-    """Keeps a run's counts in OUTPUT.partial until its result is written to OUTPUT.
+    """Keeps what a run has found in OUTPUT.partial until its result is written to OUTPUT.
+
+    The file has one JSON object a line: {"run": {"options", "environment"}} where a run starts or is taken up,
+    {"kept": record} for each record.  Records are appended, so keeping one more costs the same however many
+    there are; a last line that an interruption has cut short does not count.
 
     Attributes:
         output: the result's file, or None to keep nothing.
-        options: everything that the counts depend on, as JSON values.
-        earlier: environments of interrupted runs that the counts are of too.
+        options: everything that the records depend on, as JSON values.
+        earlier: environments of interrupted runs that the records are of too.
     """
 
     output: Path | None
     options: Mapping[str, Any]
     earlier: list[dict[str, Any]] = field(default_factory=list)
-    _kept_at: float = field(default=-math.inf, init=False)
+    _end: int = field(default=0, init=False)
+    _started: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         """OutputError unless both files can be written."""
@@ -75,41 +65,66 @@ class Keeper:
 
     @property
     def partial(self) -> Path:
-        """Where counts are kept."""
+        """Where records are kept."""
         path = self.output or Path()
         return path.with_name(path.name + PARTIAL)
 
-    def load(self) -> dict[str, Any] | None:
-        """The counts of an interrupted run, or None.
+    def load(self) -> list[Any]:
+        """The records of an interrupted run, oldest first.
 
         Raises:
             InputError: the file is damaged, or is of a run with other options.
         """
         if self.output is None or not self.partial.exists():
-            return None
+            return []
+        records, self.earlier, self._end = [], [], 0
         try:
-            found = json.loads(self.partial.read_bytes())
-            options, counts, self.earlier = found["options"], dict(found["counts"]), list(found["environments"])
+            with self.partial.open("rb") as file:
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        break
+                    found = json.loads(line)
+                    if "run" in found:
+                        self._check(dict(found["run"]["options"]))
+                        self.earlier.append(dict(found["run"]["environment"]))
+                    else:
+                        records.append(found["kept"])
+                    self._end += len(line)
+            if not self.earlier:
+                raise ValueError("it does not say of which run it is")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{self.partial} does not hold an interrupted run", hint="remove it") from error
+        return records
+
+    def _check(self, options: Mapping[str, Any]) -> None:
         if options != self.options:
             names = sorted(name for name in {*options, *self.options} if options.get(name) != self.options.get(name))
             raise InputError(
                 f"{self.partial} is of a run with other options: {', '.join(names)}",
                 hint="give the same ones, remove it, or name another output",
             )
-        return counts
 
-    def store(self, counts: Mapping[str, Any], *, every: float = 0.0) -> None:
-        """Keep counts, unless the last ones were kept less than ``every`` seconds ago."""
-        if self.output is not None and time.monotonic() - self._kept_at >= every:
-            self._kept_at = time.monotonic()
-            content = {
-                "options": self.options,
-                "environments": [*self.earlier, environment()],
-                "counts": counts,
-            }
-            write_whole(self.partial, json.dumps(content).encode("ascii"))
+    def append(self, record: Any) -> None:
+        """Keep one more record, a JSON value; OutputError if it cannot be written."""
+        if self.output is None:
+            return
+        start = [] if self._started else [{"run": {"options": self.options, "environment": environment()}}]
+        data = b"".join(json.dumps(line).encode("ascii") + b"\n" for line in (*start, {"kept": record}))
+        if self._end:
+            self._extend(data)
+        else:
+            write_whole(self.partial, data)
+        self._started, self._end = True, self._end + len(data)
+
+    def _extend(self, data: bytes) -> None:
+        try:
+            with self.partial.open("ab") as file:
+                file.truncate(self._end)  # of what an interruption has cut short
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise OutputError(f"cannot write {self.partial}: {error.strerror}", hint="check free space") from error
 
     def finish(self, command: str, figures: Mapping[str, Any]) -> None:
         """Write the result, and remove what was kept."""

@@ -10,30 +10,27 @@ verdicts are.
 from __future__ import annotations
 
 import json
-import shlex
-import sys
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import click
 from tqdm import tqdm
 
-from audit.appearance import Appearance, appearance
-from audit.attack import Attack, Evidence, control_policy
+from audit.appearance import Appearance
+from audit.attack import Attack
 from audit.finding import Finding, Stand, worst_first
-from audit.job import Job, Trial, generator_of
-from audit.material import make_material
+from audit.job import Job
 from audit.peer_evidence import PeerAttack
 from audit.peer_subjects import ALL, PeerSubject, is_peer, peer_job, peer_keys
+from audit.policy_jobs import frames_audit, policy_audit
 from audit.registry import chosen_attacks, chosen_peer_attacks
 from audit.report import NotRun, Report, render
 from audit.scenes import Source
 from audit.store import Store
-from audit.subjects import COMPARED, Subject, frame_paths, open_frames, scene_size, subject
+from audit.subjects import COMPARED, subject
 from image_sources import open_source
+from kept_results import command_line
 from keyvault.console import Command
 from keyvault.errors import InputError
 from keyvault.files import write_whole
@@ -44,46 +41,11 @@ QUICK = (400, 1000)
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
+class Wanted:
     """What every finding depends on besides its policy: the scenes, and the seed of the attacks."""
 
     source: Source
     seed: int
-
-
-@dataclass(frozen=True)
-class PolicyAudit:
-    """One policy under audit, and how to get its evidence, which takes time.
-
-    Attributes:
-        subject: the policy.
-        effort: see there.
-        evidence: makes it, once.
-        frames: name and number of frames that exist already.
-    """
-
-    subject: Subject
-    effort: Effort
-    evidence: Callable[[], Evidence]
-    frames: tuple[str, int] | None = None
-
-    def job(self, attacks: Iterable[Attack], stands: Sequence[Stand]) -> Job:
-        """Every attack wherever it stands."""
-        source = self.effort.source
-        asked = [(attack, stand) for attack in attacks for stand in attack.stands if stand in stands]
-        return Job(
-            name=self.subject.name,
-            about=self.subject.about,
-            options={
-                "policy": self.subject.policy.to_json(),
-                "frames": list(self.frames) if self.frames else source.frames,
-                "scenes": str(source.folder.resolve()),
-                "known": source.known,
-                "seed": self.effort.seed,
-            },
-            appearance=lambda: appearance(self.subject.name, self.evidence().material),
-            trials=[Trial(attack.name, stand, partial(attacked, attack, stand, self)) for attack, stand in asked],
-        )
 
 
 @dataclass(frozen=True)
@@ -93,46 +55,6 @@ class Results:
     findings: list[Finding]
     not_run: list[NotRun]
     appearance: Appearance
-
-
-def policy_audit(named: Subject, effort: Effort) -> PolicyAudit:
-    """Audit of a policy by frames that are made for it."""
-
-    @cache
-    def evidence() -> Evidence:
-        scenes = effort.source.open(scene_size(named.policy))
-        return Evidence(
-            name=named.name,
-            material=make_material(scenes.frames, named.policy, scenes.frame_labels),
-            control=make_material(scenes.frames, control_policy(named.policy), scenes.frame_labels),
-            scenes=scenes.known,
-            labels=scenes.known_labels,
-        )
-
-    return PolicyAudit(named, effort, evidence)
-
-
-def frames_audit(folder: Path, key: Path, effort: Effort) -> PolicyAudit:
-    """Audit of frames that exist, with the sealed key that opens them; the control shows the source's scenes."""
-    paths = frame_paths(folder)
-    material = open_frames(paths, key)
-    named = Subject(folder.resolve().name, material.policy)
-
-    @cache
-    def evidence() -> Evidence:
-        made = policy_audit(named, effort).evidence()
-        return Evidence(named.name, material, made.control.first(len(material)), made.scenes, made.labels)
-
-    return PolicyAudit(named, effort, evidence, (str(folder.resolve()), len(paths)))
-
-
-def attacked(attack: Attack, stand: Stand, audited: PolicyAudit) -> Finding:
-    """Run one attack; InputError if there are fewer frames than it needs: what it then missed would be no pass."""
-    evidence = audited.evidence()
-    count = len(evidence.material)
-    if count < attack.frames_needed:
-        raise InputError(f"it needs {attack.frames_needed} frames, there are {count}", hint="give more frames")
-    return attack.run(evidence, stand, generator_of(audited.effort.seed, attack.name, stand, audited.subject.name))
 
 
 def audit(job: Job, store: Store, progress: Any) -> Results:
@@ -164,7 +86,7 @@ class Chosen:
 
 
 def make_jobs(
-    names: tuple[str, ...], frames: Path | None, key: Path | None, effort: Effort, chosen: Chosen
+    names: tuple[str, ...], frames: Path | None, key: Path | None, wanted: Wanted, chosen: Chosen
 ) -> list[Job]:
     """What is to be audited; InputError if that is nothing, or not clear."""
     if frames is not None and names:
@@ -172,25 +94,22 @@ def make_jobs(
     if (frames is None) != (key is None):
         raise click.UsageError("FRAMES and --key go together: attacks can be scored only by who can open the frames")
     if frames is not None and key is not None:
-        return [frames_audit(frames, key, effort).job(chosen.attacks, chosen.stands)]
+        return [frames_audit(frames, key, wanted.source, wanted.seed).job(chosen.attacks, chosen.stands)]
     if not names:
         raise InputError("nothing to audit", hint=f"give FRAMES, or --policy with {', '.join(COMPARED)} or other words")
     jobs: dict[str, Job] = {}
-    for name in names:
-        for job in peer_jobs(name, effort, chosen) if is_peer(name) else policy_jobs(name, effort, chosen):
-            jobs.setdefault(job.name, job)
+    for job in (job for name in names for job in _jobs(name, wanted, chosen)):
+        if jobs.setdefault(job.name, job).options != job.options:
+            raise InputError(f"two policies are called {job.name}", hint="give the sealed keys' files different names")
     return list(jobs.values())
 
 
-def policy_jobs(name: str, effort: Effort, chosen: Chosen) -> list[Job]:
-    """The audit of one policy by its name."""
-    return [policy_audit(subject(name), effort).job(chosen.attacks, chosen.stands)]
-
-
-def peer_jobs(name: str, effort: Effort, chosen: Chosen) -> list[Job]:
-    """The audit of one peer, or of all, by its name."""
-    subjects = [PeerSubject(key, effort.source, effort.seed) for key in peer_keys(name)]
-    return [peer_job(one, chosen.peer_attacks, chosen.stands) for one in subjects]
+def _jobs(name: str, wanted: Wanted, chosen: Chosen) -> list[Job]:
+    """One policy by its name; one peer, or all."""
+    if is_peer(name):
+        peers = [PeerSubject(key, wanted.source, wanted.seed) for key in peer_keys(name)]
+        return [peer_job(peer, chosen.peer_attacks, chosen.stands) for peer in peers]
+    return [policy_audit(subject(name), wanted.source, wanted.seed).job(chosen.attacks, chosen.stands)]
 
 
 def write_report(report: Report, output: Path) -> None:
@@ -227,8 +146,12 @@ def write_report(report: Report, output: Path) -> None:
 @click.option(
     "--quick", is_flag=True, help=f"{QUICK[0]} frames and {QUICK[1]} known scenes, not {FULL[0]} and {FULL[1]}."
 )
+@click.option("--count", type=click.IntRange(2), help="Frames to make of each policy; known scenes are the rest.")
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Of the attacks.")
+@click.pass_context
 def main(
+    context: click.Context,
+    /,
     frames: Path | None,
     policies: tuple[str, ...],
     key: Path | None,
@@ -237,38 +160,40 @@ def main(
     names: tuple[str, ...],
     stands: tuple[str, ...],
     quick: bool,
+    count: int | None,
     seed: int,
 ) -> None:
     """Attack policies, or the private frames in the folder FRAMES.  Exits with 0 if it ran, whatever it found."""
-    effort = Effort(Source(scenes, *(QUICK if quick else FULL)), seed)
+    made, known = QUICK if quick else FULL
+    wanted = Wanted(Source(scenes, count or made, known), seed)
     open_source([scenes], None, "test")  # refuses a missing data set before anything is made
     places = [stand for stand in Stand if str(stand) in stands or not stands]
     chosen = Chosen(chosen_attacks(names), chosen_peer_attacks(names), places)
-    jobs = make_jobs(policies, frames, key, effort, chosen)
-    count = sum(len(job.trials) for job in jobs)
-    if not count:
+    jobs = make_jobs(policies, frames, key, wanted, chosen)
+    trials = sum(len(job.trials) for job in jobs)
+    if not trials:
         raise InputError("nothing to audit: none of these attacks stands there", hint="give other --attack or --stand")
-    with tqdm(total=count, unit="attack", disable=None) as progress:
+    with tqdm(total=trials, unit="attack", disable=None) as progress:
         stores = [Store.open(output / "work", job.name, job.options) for job in jobs]
         found = [audit(job, store, progress) for job, store in zip(jobs, stores, strict=True)]
     report = Report(
-        audited=_audited(frames, jobs, effort),
+        audited=_audited(frames, jobs, wanted.source),
         policies={job.name: job.about for job in jobs},
         titles=chosen.titles,
         findings=[finding for results in found for finding in results.findings],
         not_run=[left for results in found for left in results.not_run],
         appearances=[results.appearance for results in found],
         environment=environment(),
-        command=shlex.join(["python", "tools/privacy_audit.py", *sys.argv[1:]]),
+        command=command_line(context),
         seed=seed,
     )
     write_report(report, output)
 
 
-def _audited(frames: Path | None, jobs: list[Job], effort: Effort) -> list[str]:
-    what = f"private frames in {frames}" if frames else f"policies {', '.join(job.name for job in jobs)}"
-    source = effort.source
-    return [what, f"scenes from {source.folder}: {source.frames} for frames, up to {source.known} known to attackers"]
+def _audited(frames: Path | None, jobs: list[Job], source: Source) -> list[str]:
+    what = f"private frames in {frames.name}" if frames else f"policies {', '.join(job.name for job in jobs)}"
+    made = "" if frames else f"{source.frames} for frames, "
+    return [what, f"scenes from {source.folder.name}: {made}up to {source.known} known to attackers"]
 
 
 if __name__ == "__main__":

@@ -102,11 +102,21 @@ class Place:
         """The replay of a split."""
         return self.folder / split
 
+    @property
+    def keys(self) -> list[str]:
+        """Ids of the keys that the frames are under."""
+        return sorted(self.session().grants)
+
     def session(self) -> Session:
         """An authorised host of these frames."""
         return inference.open_session(
             self.home / "sealed.bin", self.home / "host.pem", self.home / "issuer.pub", home=self.home
         )
+
+
+def place_of(setting: Setting, replays: Path, limit: int | None = None) -> Place:
+    """Where the replays of a setting are in the folder of all; those of the first so many images are apart."""
+    return Place(setting, replays / (setting.name if limit is None else f"{setting.name}-first-{limit}"))
 
 
 def prepare(setting: Setting, replays: Path, data: Path, *, limit: int | None = None, shard: int = 1000) -> Place:
@@ -123,7 +133,7 @@ def prepare(setting: Setting, replays: Path, data: Path, *, limit: int | None = 
         InputError: the data set is not there, or has another layout.
         OutputError: the replays were made from other data or with other options.
     """
-    place = Place(setting, replays / (setting.name if limit is None else f"{setting.name}-first-{limit}"))
+    place = place_of(setting, replays, limit)
     if not place.home.exists():
         _make_home(place)
     for split in SPLITS:

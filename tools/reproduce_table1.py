@@ -33,7 +33,7 @@ DEFAULT_FOLDER = Path(__file__).parents[1] / "docs" / "results"
 
 def tuned_run(name: str, setting: str, runs: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
     """The longest finished run that fine-tuned a network on private images of a setting."""
-    own = [run for run in runs if run["recipe"]["model"] == name and run["recipe"].get("private") == setting]
+    own = [run for run in runs if (run["recipe"]["model"], run["recipe"]["private"]) == (name, setting)]
     return max(own, key=lambda run: run["recipe"]["epochs"], default=None)
 
 
@@ -108,7 +108,8 @@ def main(context: click.Context, /, **options: Any) -> None:
         }
         found.append(measure_network(candidate, jobs, runs))
     result = {"command": command_line(context), "networks": found}
-    write_dated("table1", result, render(found), options["output"])
+    name = "table1" if options["limit"] is None else f"table1-limit{options['limit']}"
+    write_dated(name, result, render(found), options["output"])
 
 
 if __name__ == "__main__":

@@ -21,6 +21,9 @@ import torch
 from tqdm import tqdm
 
 import cifar10
+from dated_results import write_dated
+from json_files import read_json, read_kept
+from kept_results import command_line
 from keyvault.console import Command
 from keyvault.errors import InputError
 from keyvault.files import make_folder, write_whole
@@ -29,10 +32,20 @@ from peers.block_cipher import Images
 from peers.cost import measure_cost
 from peers.inference_cost import measure_inference
 from peers.registry import PEERS
-from peers.table import find_runs, read_json, render, row, verdict_of
+from peers.table import find_runs, render, row, verdict_of
 
 DEFAULT_FOLDER = Path(__file__).parents[1] / "docs" / "results"
-MOST_IMAGES = 1000
+IMAGES, MOST_IMAGES = 500, 1000
+
+_SIZES = {"png": int, "webp": int}
+_KEPT = {
+    "effort": dict,
+    "measured": {
+        "transformation": {"sizes": _SIZES, "plain": _SIZES, "images": int, "microseconds": float},
+        "inference": ({"parameters": int, "ratio": float}, None),
+        "environment": dict,
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -50,16 +63,20 @@ def kept(path: Path, effort: Effort, measure: Callable[[], dict[str, Any]]) -> d
     """What PATH holds of an earlier run, or else what ``measure`` returns, which is then put there.
 
     Raises:
-        InputError: it was measured with another effort.
+        InputError: it was measured with another effort, or is damaged.
     """
     if path.exists():
-        found = read_json(path)
-        if not isinstance(found, dict) or found.get("effort") != asdict(effort):
+        found = read_kept(path, _KEPT, "what was measured of a peer", _comparable)
+        if found["effort"] != asdict(effort):
             raise InputError(f"{path} was measured with other options", hint="remove it, or give another work folder")
         return dict(found["measured"])
     measured = measure()
     write_whole(path, json.dumps({"effort": asdict(effort), "measured": measured}, indent=1).encode("ascii"))
     return measured
+
+
+def _comparable(found: dict[str, Any]) -> bool:
+    return min(found["measured"]["transformation"]["plain"].values()) > 0
 
 
 def measure_peer(name: str, images: Images, effort: Effort) -> dict[str, Any]:
@@ -90,56 +107,30 @@ def read_findings(path: Path | None) -> list[dict[str, Any]]:
 @click.option("--runs", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Runs of train_cifar10.")
 @click.option("--audit", type=click.Path(path_type=Path), help="Findings of privacy_audit --policy peer:all.")
 @click.option("--work", type=click.Path(path_type=Path), default=Path("runs/table2"), show_default=True)
-@click.option("--images", default=500, show_default=True, type=click.IntRange(1, MOST_IMAGES), help="Test images.")
+@click.option("--images", default=IMAGES, show_default=True, type=click.IntRange(1, MOST_IMAGES), help="Test images.")
 @click.option("--batch", default=16, show_default=True, type=click.IntRange(1), help="Of inference.")
 @click.option("--rounds", default=9, show_default=True, type=click.IntRange(1), help="Timed; medians are kept.")
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Of every key.")
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(1), help="CPU threads of PyTorch.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=DEFAULT_FOLDER, show_default="docs/results")
-def main(
-    data: Path,
-    runs: Path | None,
-    audit: Path | None,
-    work: Path,
-    images: int,
-    batch: int,
-    rounds: int,
-    seed: int,
-    threads: int,
-    output: Path,
-) -> None:
+@click.pass_context
+def main(context: click.Context, /, **options: Any) -> None:
     """Assemble Table 2 from what is measured here, what was trained and what was audited."""
-    torch.set_num_threads(threads)
-    torch.manual_seed(seed)
-    effort = Effort(images, batch, rounds, seed, threads)
-    trained = find_runs(runs) if runs else []
-    findings = read_findings(audit)
-    scenes = cifar10.load(data, "test").images[:images]
-    make_folder(work)
-    make_folder(output)
+    effort = Effort(**{name: options[name] for name in Effort.__dataclass_fields__})
+    torch.set_num_threads(effort.threads)
+    torch.manual_seed(effort.seed)
+    trained = find_runs(options["runs"]) if options["runs"] else []
+    findings = read_findings(options["audit"])
+    scenes = cifar10.load(options["data"], "test").images[: effort.images]
+    make_folder(options["work"])
+    make_folder(options["output"])
     rows = []
     for name in tqdm(PEERS, desc="peers", disable=None):
-        measured = kept(work / f"{name}.json", effort, partial(measure_peer, name, scenes, effort))
+        measured = kept(options["work"] / f"{name}.json", effort, partial(measure_peer, name, scenes, effort))
         rows.append(row(name, measured, trained, verdict_of(name, findings)))
-    write_table(rows, effort, output)
-
-
-def write_table(rows: list[dict[str, Any]], effort: Effort, output: Path) -> None:
-    """Write the dated JSON file and its Markdown."""
-    found = environment()
-    command = (
-        f"python tools/reproduce_table2.py --data DIR --runs DIR --images {effort.images} --batch {effort.batch} "
-        f"--rounds {effort.rounds} --seed {effort.seed} --threads {effort.threads}"
-    )
-    path = output / f"{found['date'][:10]}-table2.json"
-    result = {"command": command, "environment": found, "effort": asdict(effort), "rows": rows}
-    write_whole(path, (json.dumps(result, indent=1) + "\n").encode("ascii"))
-    machine = f"{found['processor']}, {found['processors_usable']} cores"
-    text = (
-        f"`{command}` on {found['date'][:10]} ({machine}; all of it in [{path.name}]({path.name})):\n\n{render(rows)}"
-    )
-    write_whole(path.with_suffix(".md"), text.encode())
-    click.echo(f"written to {path} and {path.with_suffix('.md').name}")
+    result = {"command": command_line(context), "effort": asdict(effort), "rows": rows}
+    name = "table2" if effort.images == IMAGES else f"table2-images{effort.images}"
+    write_dated(name, result, render(rows), options["output"])
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from inference.imaging import Demosaic, Gamma, IspSettings
 from inference.layout import KeyedTensor
 from inference.module import KeyedModule
 from inference.session import ShuffledFrame
+from normalised import normalised, planes
 from replay_dataset import quad_scene
 from voc import Example
 
@@ -72,7 +73,7 @@ class Bench:
         ]
         stored = _revealed(inference.isp([unkeyed(frame) for frame in frames], settings=self._settings))
         return {
-            "plain": self.network(normalised(images, self.chosen)),
+            "plain": self.network(network_input(images, self.chosen)),
             "keyed": _revealed(self.keyed(inference.isp(frames, settings=self._settings))),
             "substituted": _revealed(self.keyed(inference.isp(wrong, settings=self._settings))),
             "unkeyed": self.network(stored),
@@ -90,10 +91,9 @@ def resized(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8
     return np.array(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR))
 
 
-def normalised(images: list[NDArray[np.uint8]], chosen: Preset) -> Tensor:
+def network_input(images: list[NDArray[np.uint8]], chosen: Preset) -> Tensor:
     """The plain network's input, without the keyed ISP."""
-    x = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
-    return (x - torch.tensor(chosen.mean).view(1, 3, 1, 1)) / torch.tensor(chosen.std).view(1, 3, 1, 1)
+    return normalised(planes(np.stack(images)), chosen.mean, chosen.std)
 
 
 def _revealed(scores: Any) -> Tensor:

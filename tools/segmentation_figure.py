@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from adc_firmware.frame import PrivateFrame
 from inference.models import VOC_CLASSES
 from inference.pictures import voc_palette
-from keyvault.errors import InputError
 from keyvault.files import write_whole
 from segmentation_bench import Bench, resized
 from voc import Example, Voc
@@ -49,13 +48,8 @@ def choose(voc: Voc, count: int) -> tuple[str, ...]:
 
 
 def rows(bench: Bench, voc: Voc, names: Iterable[str]) -> list[Row]:
-    """Compute the pictures of images; InputError if the list has no such name."""
-    found = []
-    for name in names:
-        if name not in voc.names:
-            raise InputError(f"{name} is not in the list of images", hint="give a name from the list")
-        found.append(_row(bench, voc.read(name), voc.names.index(name)))
-    return found
+    """Compute the pictures of images of the list; InputError if one cannot be read."""
+    return [_row(bench, voc.read(name), voc.names.index(name)) for name in names]
 
 
 def _row(bench: Bench, example: Example, number: int) -> Row:

@@ -24,27 +24,26 @@ from safetensors.torch import save
 
 import cifar10
 from accuracy import Accuracy
-from fingerprint import file_digest
+from checkpoints import stored_precision
+from fingerprint import file_digest, weights_hold_out, weights_metadata
 from inference.errors import DeviceUnavailableError
 from inference.models import CIFAR10_MEAN, CIFAR10_STD
+from inference.weights import load_weights
 from keyvault.console import Command
 from keyvault.errors import InputError
 from keyvault.files import make_folder, write_whole
 from measure import environment
 from peers.registry import PEERS
-from private_replays import DEFAULT_REPLAYS, SETTINGS, prepare, stranger_images
+from private_replays import DEFAULT_REPLAYS, SETTINGS, place_of, prepare, stranger_images
+from recipe import PLAIN, PRECISIONS, Recipe
 from training import (
-    PLAIN,
-    PRECISIONS,
     TRAINABLE,
-    Recipe,
     Split,
     Training,
     fastest_precision,
     input_side,
     measure,
     protect,
-    stored_precision,
 )
 
 TRAINED_IMAGES = 45_000
@@ -81,13 +80,28 @@ def protect_unseen(training: Training, splits: dict[str, Split]) -> None:
             splits[name] = Split(protect(splits[name].images, training.transform), splits[name].labels)
 
 
-def write_release(training: Training, splits: dict[str, Split], folder: Path) -> Accuracy:
-    """Write the weights and the model card; return the accuracy on all unseen images."""
+def begin_with(start: Path | None, model: str) -> tuple[str, bool]:
+    """SHA-256 of the weights to begin with, and whether they too never saw the last 5,000 images.
+
+    Raises:
+        WeightsError: they cannot be read, or do not fit.
+    """
+    if start is None:
+        return PLAIN, True
+    load_weights(TRAINABLE[model](), start)  # refused before images are replayed
+    return file_digest(start), weights_hold_out(start, model)
+
+
+def write_release(training: Training, splits: dict[str, Split], folder: Path, *, holds_out: bool) -> Accuracy:
+    """Write the weights and the model card; return the accuracy on the images that were never trained on.
+
+    Those are the last 5,000 training images only if the weights that it began with ``holds_out`` them.
+    """
     recipe = training.recipe
     network = training.average.module
     held_out, test = measure(network, splits["held out"]), measure(network, splits["test"])
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    content = save(weights, metadata={"model": recipe.model, "dataset": "CIFAR-10"})
+    content = save(weights, metadata=weights_metadata(recipe.model, holds_out=holds_out))
     write_whole(folder / f"{recipe.model}.safetensors", content)
     parameters = sum(p.numel() for p in network.parameters())
     options = "\n".join(f"- {name.replace('_', ' ')}: {value}" for name, value in asdict(recipe).items())
@@ -95,10 +109,7 @@ def write_release(training: Training, splits: dict[str, Split], folder: Path) ->
         f"# {recipe.model} for CIFAR-10\n\n"
         f"{parameters:,} parameters, float32, trained by `tools/train_cifar10.py` on the first 45,000 training\n"
         f"images. Classes: {', '.join(cifar10.CLASSES)}. Input: RGB / 255, mean {CIFAR10_MEAN}, std {CIFAR10_STD}.\n\n"
-        f"## Accuracy on images never trained on\n\n"
-        f"- last 5,000 training images: {held_out}\n"
-        f"- test file: {test}\n"
-        f"- both: {held_out + test}\n\n"
+        f"{_accuracies(held_out, test, holds_out=holds_out)}\n"
         f"## Command\n\n`python tools/train_cifar10.py --model {recipe.model} --data DIR --epochs {recipe.epochs} "
         f"--batch {recipe.batch} --lr {recipe.learning_rate} --seed {recipe.seed} --precision {recipe.precision} "
         f"{_protection_options(recipe)} -o DIR`\n\n"
@@ -110,11 +121,23 @@ def write_release(training: Training, splits: dict[str, Split], folder: Path) ->
         "recipe": asdict(recipe),
         "parameters": parameters,
         "accuracy": {"held out": asdict(held_out), "test": asdict(test)},
+        "holds_out": holds_out,
         "device": training.device.type,
         "environment": environment(),
     }
     write_whole(folder / RESULT, json.dumps(result, indent=2).encode())
-    return held_out + test
+    return held_out + test if holds_out else test
+
+
+def _accuracies(held_out: Accuracy, test: Accuracy, *, holds_out: bool) -> str:
+    """Of a model card: what was never trained on, and what the weights that it began with may have been."""
+    title = "## Accuracy on images never trained on\n\n"
+    if holds_out:
+        return f"{title}- last 5,000 training images: {held_out}\n- test file: {test}\n- both: {held_out + test}\n"
+    return (
+        f"{title}- test file: {test}\n\nThe last 5,000 training images were held out here, but the weights that it "
+        f"began with may have been\ntrained on them: {held_out}\n"
+    )
 
 
 def _protection_options(recipe: Recipe) -> str:
@@ -191,11 +214,14 @@ def main(
     if threads:
         torch.set_num_threads(threads)
     side, place = input_side(model, transform), _device(device)
-    init = PLAIN if start is None else file_digest(start)
+    init, holds_out = begin_with(start, model)
     splits = {name: split.to(place) for name, split in load_splits(data, private, replays).items()}
     make_folder(output)
     precision = precision or stored_precision(output) or fastest_precision(model, batch, place, side)
-    recipe = Recipe(model, epochs, batch, lr, seed, precision, transform=transform, private=private, init=init)
+    keys = PLAIN if private == PLAIN else "+".join(place_of(SETTINGS[private], replays).keys)
+    recipe = Recipe(
+        *(model, epochs, batch, lr, seed, precision), transform=transform, private=private, init=init, replays=keys
+    )
     training = Training(recipe, output, place, TRAINED_IMAGES, start)
     training.resume()
     protect_unseen(training, splits)
@@ -204,7 +230,7 @@ def main(
         training.save()
         held_out = measure(training.average.module, splits["held out"])
         click.echo(f"epoch {training.epoch}/{epochs}  loss {loss:.3f}  held out {100 * held_out.fraction:.2f} %")
-    click.echo(f"unseen images: {write_release(training, splits, output)}")
+    click.echo(f"unseen images: {write_release(training, splits, output, holds_out=holds_out)}")
 
 
 if __name__ == "__main__":

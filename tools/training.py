@@ -6,7 +6,6 @@ import io
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,46 +14,21 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from accuracy import Accuracy
+from checkpoints import CHECKPOINT, PARTS, load_checkpoint, not_a_checkpoint
 from cifar10 import SIDE
 from inference.models import CIFAR10_MEAN, CIFAR10_STD, MODELS
 from inference.weights import load_weights
 from keyvault.errors import InputError
 from keyvault.files import write_whole
+from normalised import normalised
 from peers.networks import NETWORKS, SIDES, ScrambledClassifier
 from peers.registry import PEERS, Protect
-
-CHECKPOINT = "checkpoint.pt"
-PRECISIONS = ("float32", "bfloat16")
-PLAIN = "none"
+from recipe import PLAIN, PRECISIONS, Recipe
 
 #: Every network that can be trained: the package's own and the peers'.
 TRAINABLE = {**MODELS, **NETWORKS}
 
-
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that decides the result besides the data.
-
-    ``transform`` is the peer that protects every image, under a key drawn from the seed, after its augmentation.
-    ``private`` is the setting under which the images were captured as private frames.  ``init`` is the SHA-256 of the
-    file of weights that the network begins with.
-    """
-
-    model: str
-    epochs: int
-    batch: int
-    learning_rate: float
-    seed: int
-    precision: str
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    label_smoothing: float = 0.1
-    crop_padding: int = 4
-    cutout: int = 8
-    ema_decay: float = 0.998
-    transform: str = PLAIN
-    private: str = PLAIN
-    init: str = PLAIN
+_OF_NETWORK = 50_000  # from the seed of an epoch's order to that of its network, which draws on every device
 
 
 @dataclass(frozen=True)
@@ -71,9 +45,7 @@ class Split:
 
 def normalise(images: Tensor) -> Tensor:
     """uint8 (N, 3, H, W) to the network's input."""
-    mean = torch.tensor(CIFAR10_MEAN, device=images.device).view(1, 3, 1, 1)
-    std = torch.tensor(CIFAR10_STD, device=images.device).view(1, 3, 1, 1)
-    return ((images.float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
+    return normalised(images, CIFAR10_MEAN, CIFAR10_STD).contiguous(memory_format=torch.channels_last)
 
 
 def protection(recipe: Recipe) -> Protect | None:
@@ -190,25 +162,25 @@ class Training:
         self.epoch = 0
 
     def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer | torch.optim.lr_scheduler.LRScheduler]:
-        return {
-            "network": self.network,
-            "average": self.average,
-            "optimiser": self.optimiser,
-            "schedule": self.schedule,
-        }
+        return dict(zip(PARTS, (self.network, self.average, self.optimiser, self.schedule), strict=True))
 
     def resume(self) -> None:
-        """Continue from the checkpoint, if there is one of the same recipe."""
+        """Continue from the checkpoint, if there is one; InputError if it is damaged or of another recipe."""
         if not self.checkpoint.exists():
             return
-        saved = _load_checkpoint(self.checkpoint, self.device)
-        if Recipe(**saved["recipe"]) != self.recipe:
+        recipe, saved = load_checkpoint(self.checkpoint, self.device)
+        if recipe != self.recipe:
             raise InputError(
-                f"{self.checkpoint} belongs to another recipe: {saved['recipe']}",
+                f"{self.checkpoint} belongs to another recipe: {_differences(recipe, self.recipe)}",
                 hint="give the same options as before, or another output folder",
             )
-        for name, part in self._parts().items():
-            part.load_state_dict(saved[name])
+        try:
+            for name, part in self._parts().items():
+                if not part.state_dict().keys() <= saved[name].keys():
+                    raise KeyError(name)
+                part.load_state_dict(saved[name])
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise not_a_checkpoint(self.checkpoint) from error
         self.epoch = saved["epoch"]
 
     def save(self) -> None:
@@ -219,9 +191,11 @@ class Training:
         write_whole(self.checkpoint, content.getbuffer())
 
     def run_epoch(self, split: Split) -> float:
-        """One pass over the training images in an order that depends on seed and epoch only."""
+        """One pass over the training images; its order, and what the network draws, depend on seed and epoch only."""
         self.network.train()
-        generator = torch.Generator().manual_seed(self.recipe.seed * 100_003 + self.epoch)
+        seed = self.recipe.seed * 100_003 + self.epoch
+        generator = torch.Generator().manual_seed(seed)
+        torch.manual_seed(seed + _OF_NETWORK)
         order = torch.randperm(len(split.labels), generator=generator).to(self.device)
         total, steps = 0.0, len(split.labels) // self.recipe.batch
         batches = order[: steps * self.recipe.batch].split(self.recipe.batch)
@@ -247,32 +221,10 @@ class Training:
         return float(loss.detach())
 
 
-def stored_precision(folder: Path) -> str | None:
-    """The precision of the run that FOLDER holds, if it holds one."""
-    path = folder / CHECKPOINT
-    if not path.exists():
-        return None
-    precision: str = _load_checkpoint(path, torch.device("cpu"))["recipe"]["precision"]
-    return precision
-
-
-def _load_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
-    """What :meth:`Training.save` wrote; InputError for anything else."""
-    try:
-        saved: Any = torch.load(path, map_location=device, weights_only=True)
-    except OSError:
-        raise
-    except Exception as error:  # of a file that is none of its own, torch.load raises anything
-        raise InputError(f"{path} is not a checkpoint", hint="remove it to begin anew") from error
-    members = {"recipe", "epoch", "network", "average", "optimiser", "schedule"}
-    if not isinstance(saved, dict) or saved.keys() != members or not _recipe_fits(saved["recipe"]):
-        raise InputError(f"{path} is not a checkpoint of this script", hint="remove it to begin anew")
-    return saved
-
-
-def _recipe_fits(members: dict[str, Any]) -> bool:
-    """Whether a recipe can be made of these; older ones are of plain images and of weights that were drawn."""
-    return members.keys() | {"transform", "private", "init"} == set(Recipe.__dataclass_fields__)
+def _differences(saved: Recipe, wanted: Recipe) -> str:
+    members = asdict(wanted)
+    found = [f"{name} {value}, not {members[name]}" for name, value in asdict(saved).items() if value != members[name]]
+    return "; ".join(found)
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

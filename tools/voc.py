@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,11 +45,21 @@ class Voc:
     masks: Path
     names: tuple[str, ...]
 
+    def check_files(self, names: Iterable[str]) -> None:
+        """Raise InputError unless examples have both files."""
+        for name in names:
+            for path in self._paths(name):
+                if not path.is_file():
+                    raise InputError(f"there is no {path}", hint="check the data set")
+
+    def _paths(self, name: str) -> tuple[Path, Path]:
+        return self.images / f"{name}.jpg", self.masks / f"{name}.png"
+
     def read(self, name: str) -> Example:
         """One example; InputError if a file cannot be read or the two differ in size."""
-        path = self.masks / f"{name}.png"
+        picture, path = self._paths(name)
         with native_messages_off():
-            image = decode(self.images / f"{name}.jpg")
+            image = decode(picture)
         try:
             with Image.open(path) as file:
                 mask = np.array(file)

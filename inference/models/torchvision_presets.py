@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision import models as zoo
 
-from inference.errors import UnknownModelError
+from inference.errors import ModelError, UnknownModelError
 from inference.imaging.settings import Fit
-from inference.models.presets import TORCHVISION, VOC_CLASSES, Preset, Task, unknown
+from inference.models.presets import TORCHVISION, VOC_CLASSES, Preset, Task, preset, unknown
 
 #: Names in published weights of segmentation networks that serve their training alone.
 _AUXILIARY = ("aux_classifier.",)
@@ -99,15 +99,28 @@ def detector_preset(name: str) -> DetectorPreset:
     Batch norms add torchvision's default 1e-5 to variances, as when such a detector is trained anew.
 
     Raises:
-        UnknownModelError: there is no such detector.
+        UnknownModelError: there is no such network.
+        ModelError: the network is no detector.
     """
     known = zoo.list_models(module=zoo.detection)
     model = name.removeprefix(TORCHVISION)
     if not name.startswith(TORCHVISION) or model not in known:
-        raise unknown(name, [f"{TORCHVISION}{one}" for one in known], "of torchvision's detectors")
+        raise _no_detector(name, known)
     weights: Any = next(iter(zoo.get_model_weights(model)))
     return DetectorPreset(
         name,
         lambda: zoo.get_model(model, weights=None, weights_backbone=None),
         tuple(weights.meta["categories"]),
     )
+
+
+def _no_detector(name: str, known: list[str]) -> ModelError:
+    """The refusal of a name: says what the network does instead, or which detectors there are."""
+    try:
+        task = preset(name).task
+    except UnknownModelError:
+        names = ", ".join(f"{TORCHVISION}{one}" for one in known)
+        return UnknownModelError(f"no detector is called {name!r:.80}", hint=f"one of: {names}")
+    if task is Task.LABEL_MAP:
+        return ModelError(f"{name} labels pixels, it finds no boxes", hint="use keyed-infer segment")
+    return ModelError(f"{name} classifies images, it finds no boxes", hint="use keyed-infer run")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import detectors
 import numpy as np
 import pytest
 import torch
@@ -21,10 +22,10 @@ from adc_firmware import write
 from image_sources import Item
 from inference import cli_segment, cli_session
 from inference.cli_session import write_picture
-from inference.errors import UnknownModelError, WeightsError
+from inference.errors import ModelError, UnknownModelError, WeightsError
 from inference.imaging import IspSettings, isp
-from inference.models import VOC_CLASSES, Preset, Task, preset
-from inference.models.torchvision_presets import LabelScores, detector_preset
+from inference.models import VOC_CLASSES, Preset, Task, preset, torchvision_presets
+from inference.models.torchvision_presets import DetectorPreset, LabelScores, detector_preset
 from inference.module import KeyedModule
 from inference.pictures import Found, label_png, overlaid, png, voc_palette, with_boxes
 from inference.session import open_session
@@ -99,9 +100,20 @@ def test_a_label_map_is_that_of_the_plain_network(place: Place) -> None:
     np.testing.assert_array_equal(picture, overlaid(plain, labels))
 
 
+@pytest.fixture(params=["small", pytest.param("torchvision's own", marks=pytest.mark.full)])
+def chosen_detector(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> DetectorPreset:
+    """A small SSDlite under the name of torchvision's, or that one itself."""
+    torch.manual_seed(0)
+    if request.param != "small":
+        return detector_preset(DETECTOR)
+    chosen = DetectorPreset(DETECTOR, detectors.ssdlite, ("background", "person", "bicycle", "car"))
+    monkeypatch.setattr(torchvision_presets, "detector_preset", {DETECTOR: chosen}.__getitem__)
+    return chosen
+
+
 @torch.no_grad()
-def test_boxes_are_those_of_the_plain_detector(place: Place) -> None:
-    chosen = detector_preset(DETECTOR)
+def test_boxes_are_those_of_the_plain_detector(place: Place, chosen_detector: DetectorPreset) -> None:
+    chosen = chosen_detector
     network = lively(chosen.build(), place.folder / "random.pth", 64)
     image = revealed(place, IspSettings(demosaic="malvar"))
     expected = network(list(image))[0]
@@ -145,8 +157,11 @@ REFUSALS = [
     (f"detect --model {DETECTOR} --weights other.pth", 13, "does not fit"),
     (f"detect --model {DETECTOR} --weights other.pth --overlay", 2, "-o"),
     (f"detect --model {DETECTOR} --weights other.pth --score 2", 2, "score"),
-    ("detect --model torchvision:resnet18 --weights other.pth", 13, "resnet18"),
-    ("detect --model resnet20 --weights other.pth", 13, "detectors"),
+    ("detect --model torchvision:resnet18 --weights other.pth", 13, "keyed-infer run"),
+    ("detect --model resnet20 --weights other.pth", 13, "keyed-infer run"),
+    ("detect --model espnetv2 --weights other.pth", 13, "keyed-infer segment"),
+    ("detect --model torchvision:fcn_resnet50 --weights other.pth", 13, "labels pixels"),
+    ("detect --model torchvision:yolo --weights other.pth", 13, "fasterrcnn_mobilenet_v3_large_320_fpn"),
 ]
 
 
@@ -242,9 +257,15 @@ def test_segmentation_networks_are_torchvisions(name: str, tmp_path: Path) -> No
 
 def test_detectors_are_known_by_torchvisions_names() -> None:
     assert len(detector_preset(DETECTOR).classes) == 91
-    for name in ("ssdlite320_mobilenet_v3_large", "torchvision:ssdlite", "torchvision:fcn_resnet50"):
-        with pytest.raises(UnknownModelError, match=name):
+    for name in ("ssdlite320_mobilenet_v3_large", "torchvision:ssdlite", "none"):
+        with pytest.raises(UnknownModelError, match=name) as caught:
             detector_preset(name)
+        assert all(f"torchvision:{known}" in caught.value.hint for known in detectors.NAMED)
+    for name, instead in {"torchvision:fcn_resnet50": "segment", "espnetv2": "segment", "resnet20": "run"}.items():
+        with pytest.raises(ModelError, match=f"{name} .* finds no boxes") as refused:
+            detector_preset(name)
+        assert refused.value.hint == f"use keyed-infer {instead}"
+        assert not isinstance(refused.value, UnknownModelError)
 
 
 @pytest.fixture

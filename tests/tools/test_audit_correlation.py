@@ -10,9 +10,10 @@ from scipy.ndimage import gaussian_filter
 
 from audit.attack import Evidence, control_policy
 from audit.attacks import correlation
-from audit.attacks.correlation import Sensor, arrange, attempt, shares, upright
+from audit.attacks.correlation import arrange, attempt, shares, upright
 from audit.finding import Finding, Stand, Verdict
 from audit.material import make_material
+from audit.positions import Sensor
 from audit.subjects import scene_size, subject
 from keyvault.errors import InputError
 
@@ -112,3 +113,10 @@ def test_large_frames_are_refused() -> None:
     evidence = Evidence("large", material, material, np.zeros((0, 128, 128, 3), np.uint8), np.zeros(0, np.int64))
     with pytest.raises(InputError, match="compares up to 4096 photosites"):
         correlation.run(evidence, Stand.FILE, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (2, 7), (5, 7), (14, 14)])
+def test_small_grids_and_flat_frames_are_arranged_somehow(shape: tuple[int, int]) -> None:
+    count = shape[0] * shape[1]
+    for frames in (np.full((5, count, 1), 3.0), np.random.default_rng(0).normal(128, 30, (1, count, 3))):
+        assert sorted(arrange(frames, shape)) == list(range(count))

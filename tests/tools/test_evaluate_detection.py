@@ -76,6 +76,60 @@ def test_precision_needs_annotations(folder: Path) -> None:
         average_precision(open_coco(folder / "instances.json", folder / "images"), perfect())
 
 
+def test_numbers_of_annotations_do_not_change_precision(folder: Path) -> None:
+    content = json.loads((folder / "instances.json").read_text())
+    for number, annotation in enumerate(content["annotations"]):
+        annotation["id"] = 3 - number  # one is 0, which pycocotools takes for "not found"
+    write(folder, content)
+    coco = open_coco(folder / "instances.json", folder / "images")
+    assert average_precision(coco, perfect()) == pytest.approx({"ap": 1, "ap50": 1, "ap75": 1})
+
+
+SPOILT = [
+    ("annotations", {"id": None}, "one of annotations has no id"),
+    ("annotations", {"id": 2}, "two of annotations have id 2"),
+    ("annotations", {"id": "1"}, "id of one of annotations is '1'"),
+    ("annotations", {"image_id": "3"}, "image_id of annotation 1 is '3'"),
+    ("annotations", {"image_id": 5}, "annotation 1 is of no image"),
+    ("annotations", {"category_id": 2}, "annotation 1 is of no category"),
+    ("annotations", {"bbox": [1, 2, 3]}, "bbox of annotation 1"),
+    ("annotations", {"bbox": [1, 2, -3, 4]}, "bbox of annotation 1"),
+    ("annotations", {"bbox": [1, 2, 3, "4"]}, "bbox of annotation 1"),
+    ("annotations", {"bbox": [1, 2, 3, float("nan")]}, "bbox of annotation 1"),
+    ("annotations", {"bbox": [1, 2, 3, 10**400]}, "int too large"),
+    ("annotations", {"area": "9"}, "area of annotation 1"),
+    ("annotations", {"area": float("inf")}, "area of annotation 1"),
+    ("annotations", {"iscrowd": None}, "annotation 1 has no iscrowd"),
+    ("annotations", {"iscrowd": 2}, "iscrowd of annotation 1"),
+    ("images", {"id": "7"}, "id of one of images is '7'"),
+    ("images", {"id": True}, "id of one of images is True"),
+    ("images", {"id": 3}, "two of images have id 3"),
+    ("images", {"file_name": 7}, "file_name of image 7"),
+    ("categories", {"name": None}, "category 1 has no name"),
+    ("categories", {"id": 3}, "two of categories have id 3"),
+]
+
+
+@pytest.mark.parametrize(("part", "change", "says"), SPOILT)
+def test_what_pycocotools_cannot_use_is_refused_at_once(
+    folder: Path, part: str, change: dict[str, Any], says: str
+) -> None:
+    content = json.loads((folder / "instances.json").read_text())
+    changed = {**content[part][0], **change}
+    content[part][0] = {name: value for name, value in changed.items() if value is not None}
+    write(folder, content)
+    with pytest.raises(InputError, match="not COCO's instances file") as caught:
+        open_coco(folder / "instances.json", folder / "images")
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [None, [], 3, {"images": {}}, {"images": [3], "categories": [], "annotations": []}])
+def test_a_file_of_another_form_is_refused(folder: Path, content: Any) -> None:
+    write(folder, content)
+    with pytest.raises(InputError, match="not COCO's instances file"):
+        open_coco(folder / "instances.json", folder / "images")
+
+
 def test_boxes_are_paired_once_by_place_and_label() -> None:
     box = [10.0, 10.0, 110.0, 110.0]
     first = [[*box, 1, 0.9], [*box, 1, 0.8], [*box, 2, 0.7], [300, 300, 400, 400, 1, 0.6]]
@@ -88,6 +142,9 @@ def test_boxes_are_paired_once_by_place_and_label() -> None:
     assert agreement([], first) == Agreement(0, 4)
     empty = [[5.0, 5.0, 5.0, 9.0, 1, 0.9]]
     assert agreement(empty, empty) == Agreement(1, 1, 1)
+    assert str(agreement([], [])) == "nothing found: agreement says nothing"
+    assert str(agreement([], first)) == "0 of 0 boxes, 4 more"
+    assert str(found).startswith("1 of 4 boxes, 2 more; in pairs, corners differ by up to 1.0e-01 px")
     total = found + agreement(first, first)
     assert (total.boxes, total.equal, total.largest_shift) == (8, 5, found.largest_shift)
 
@@ -120,7 +177,9 @@ def test_figures_say_what_each_row_found(folder: Path) -> None:
     }
     assert found["rows"]["substituted"]["precision"]["ap"] == 0
     assert "ap 100.00 %" in report(found)
-    assert figures(coco, done, score=0.95, trained=True)["rows"]["keyed"]["agreement"]["boxes"] == 0
+    strict = figures(coco, done, score=0.95, trained=True)
+    assert strict["rows"]["keyed"]["agreement"]["boxes"] == 0
+    assert report(strict).count("nothing found: agreement says nothing") == len(ROWS) - 1
     untrained = figures(coco, done, score=0.5, trained=False)
     assert "precision" not in untrained["rows"]["keyed"]
     assert "labels mean nothing" in report(untrained)
@@ -169,6 +228,28 @@ class Recorded:
         return {row: perfect()[number] for row in ROWS}
 
 
+def lines(*found: Any) -> str:
+    return "".join(json.dumps(one) + "\n" for one in found)
+
+
+def test_keeping_one_more_leaves_what_was_kept(folder: Path) -> None:
+    coco, partial = open_coco(folder / "instances.json", folder / "images"), folder / "found.json.partial"
+    seen: list[tuple[int, bytes]] = []
+
+    class Watching(Recorded):
+        def detect(self, image: NDArray[np.uint8], name: str, number: int) -> Rows:
+            if partial.exists():
+                seen.append((partial.stat().st_ino, partial.read_bytes()))
+            return super().detect(image, name, number)
+
+    measure(cast("Bench", Watching()), coco, Keeper(folder / "found.json", {}), None)
+    (first, one), (second, two) = seen
+    assert first == second == partial.stat().st_ino
+    assert partial.read_bytes().startswith(two)
+    assert two.startswith(one)
+    assert len(two) > len(one)
+
+
 def test_an_interrupted_run_is_taken_up_where_it_stopped(folder: Path) -> None:
     coco, output = open_coco(folder / "instances.json", folder / "images"), folder / "found.json"
 
@@ -180,16 +261,25 @@ def test_an_interrupted_run_is_taken_up_where_it_stopped(folder: Path) -> None:
     partial = folder / "found.json.partial"
     with pytest.raises(InputError, match="other options: seed"):
         run(Recorded(), seed=1)
-    kept = json.loads(partial.read_text())
-    assert list(kept["counts"]) == ["3", "7"]
-    for damage in ({"3": {}}, {"12": kept["counts"]["3"]}, {"x": kept["counts"]["3"]}):
-        partial.write_text(json.dumps({**kept, "counts": damage}))
+    kept = [json.loads(line) for line in partial.read_text().splitlines()]
+    assert [record["kept"]["image"] for record in kept[1:]] == [3, 7]
+    found = kept[1]["kept"]["rows"]
+    for damage in ({"image": 3}, {"image": 12, "rows": found}, {"image": "x", "rows": found}, 3):
+        partial.write_text(lines(kept[0], {"kept": damage}))
         with pytest.raises(InputError, match="partial"):
             run(Recorded())
-    partial.write_text(json.dumps(kept))
+    for row in (3, [3], [["x"] * 6], [[1.0] * 5]):
+        partial.write_text(lines(kept[0], {"kept": {"image": 3, "rows": {**found, "keyed": row}}}))
+        with pytest.raises(InputError, match="does not hold detections"):
+            run(Recorded())
+    partial.write_text(lines(*kept) + '{"kept": {"ima')  # cut short
     rest = Recorded()
     done = run(rest)
     assert rest.asked == [12]
+    assert [next(iter(record)) for record in map(json.loads, partial.read_text().splitlines())] == [
+        *["run", "kept", "kept"],
+        *["run", "kept"],
+    ]
     assert done == {number: dict.fromkeys(ROWS, found) for number, found in perfect().items()}
     assert run(Recorded(stop=3)) == done
 
@@ -212,7 +302,6 @@ def test_keyed_boxes_are_the_plain_ones(folder: Path, arguments: list[str]) -> N
 def test_refusals_take_one_line(folder: Path, arguments: list[str]) -> None:
     torch.save({"weight": torch.zeros(1)}, folder / "other.pth")
     content = json.loads((folder / "instances.json").read_text())
-    no_image = {**content, "annotations": [{**content["annotations"][0], "image_id": 5}]}
     spoilt = [
         ([], 2, "--random-weights"),
         (["--random-weights", "--weights", "x.pth"], 2, "--random-weights"),
@@ -225,10 +314,26 @@ def test_refusals_take_one_line(folder: Path, arguments: list[str]) -> None:
         result = CliRunner().invoke(main, [*arguments, *more])
         assert (result.exit_code, result.stderr.count("\n")) == (code, 1), result.output
         assert says in result.stderr
-    for replaced in ({}, {**content, "images": []}, no_image, {**content, "categories": [{"id": 1, "name": "cat"}]}):
+    no_images = {**content, "images": [], "annotations": []}
+    other_names = {**content, "categories": [{"id": 1, "name": "cat"}, CATEGORIES[1]]}
+    for replaced in ({}, no_images, other_names):
         write(folder, replaced)
         result = CliRunner().invoke(main, [*arguments, "--random-weights"])
         assert (result.exit_code, result.stderr.count("\n")) == (3, 1), result.output
+    write(folder, {**content, "annotations": content["annotations"][:2]})
+    no_truth = CliRunner().invoke(main, [*arguments, "--weights", str(folder / "other.pth"), "--limit", "1"])
+    assert "does not fit" in no_truth.stderr  # the annotations are of its one image
+    write(folder, {**content, "annotations": content["annotations"][2:]})
+    no_truth = CliRunner().invoke(main, [*arguments, "--weights", str(folder / "other.pth"), "--limit", "1"])
+    assert (no_truth.exit_code, "no annotations to compare" in no_truth.stderr) == (3, True)
+    write(folder, content)
+    (folder / "images" / "12.png").unlink()
+    missing = CliRunner().invoke(main, [*arguments, "--weights", str(folder / "other.pth"), "--limit", "2"])
+    assert "does not fit" in missing.stderr  # it is not looked at
+    for more in (["--weights", str(folder / "other.pth")], ["--random-weights", "--limit", "1"]):
+        missing = CliRunner().invoke(main, [*arguments, *more])
+        assert (missing.exit_code, missing.stderr.count("\n")) == (3, 1)
+        assert "12.png" in missing.stderr
     (folder / "instances.json").write_text("{")
     assert CliRunner().invoke(main, [*arguments, "--random-weights"]).exit_code == 3
     (folder / "instances.json").unlink()

@@ -15,14 +15,15 @@ from key_home import make_home
 from PIL import Image
 from torch import Tensor
 
+import evaluate_segmentation
 from evaluate_segmentation import main, measure
-from inference.models import espnetv2
+from inference.models import espnetv2, preset
 from kept_results import Keeper
-from keyvault.errors import InputError
+from keyvault.errors import InputError, OutputError
 from keyvault.policy import Cfa, Policy
 from label_maps import ROWS, Confusion, Evaluation
 from segmentation_bench import Bench
-from segmentation_figure import COLUMNS, choose, rows
+from segmentation_figure import COLUMNS, choose
 from voc import LAYOUTS, Example, open_voc
 
 CLASSES = 21
@@ -175,15 +176,18 @@ def test_an_interrupted_run_is_taken_up_and_gives_the_same_figures(arguments: li
     partial = tmp_path / "found.json.partial"
     with pytest.raises(InputError, match="other options: seed"):
         run(Recorded(), seed=1)
-    kept = json.loads(partial.read_text())
-    for damage in ({"images": 2}, {**kept["counts"], "images": 9}, [1]):
-        partial.write_text(json.dumps({**kept, "counts": damage}))
+    whole_lines = partial.read_text()
+    start, *_, last = map(json.loads, whole_lines.splitlines())
+    for damage in ({"images": 2}, {**last["kept"], "images": 9}, [1]):
+        partial.write_text(f"{json.dumps(start)}\n{json.dumps({'kept': damage})}\n")
         with pytest.raises(InputError, match="partial"):
             run(Recorded())
-    partial.write_bytes(b"{")
-    with pytest.raises(InputError, match="interrupted run"):
-        run(Recorded())
-    partial.write_text(json.dumps(kept))
+    nonsense = ["", "{", "{\n", "[1]\n", "3\n", '{"run": 3}\n', '{"run": {"options": {"seed": 0}}}\n']
+    for content in (*nonsense, f"{json.dumps(last)}\n", f"{json.dumps(start)}\n3\n"):
+        partial.write_text(content)
+        with pytest.raises(InputError, match="interrupted run"):
+            run(Recorded())
+    partial.write_text(whole_lines + json.dumps(last)[:50])  # cut short
     rest = Recorded()
     run(rest)
     found = json.loads(output.read_text())
@@ -217,9 +221,22 @@ def test_a_run_writes_figures_and_a_picture(arguments: list[str], tmp_path: Path
     assert np.abs(np.diff(image, axis=0)).mean() < 0.5 * np.abs(np.diff(private, axis=0)).mean()
 
 
-def test_a_picture_of_an_unknown_image_is_refused(arguments: list[str], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="z is not in the list"):
-        rows(cast("Bench", Recorded()), open_voc(tmp_path), ["z"])
+def test_a_picture_that_cannot_be_drawn_leaves_the_counts(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output, figure = tmp_path / "found.json", tmp_path / "figure.png"
+
+    def full(path: Path, found: Any) -> None:
+        raise OutputError(f"cannot write {path}: disk full", hint="")
+
+    random = (preset("espnetv2"), torch.nn.Identity(), {"random": 0})
+    monkeypatch.setattr(evaluate_segmentation, "chosen_network", lambda voc, options: random)
+    monkeypatch.setattr(Bench, "make", lambda *_: Recorded())
+    monkeypatch.setattr(evaluate_segmentation, "rows", lambda *_: [])
+    monkeypatch.setattr(evaluate_segmentation, "draw", full)
+    told = CliRunner().invoke(main, [*arguments, "-o", str(output), "--figure", str(figure)])
+    assert (told.exit_code, "disk full" in told.stderr) == (4, True)
+    assert (output.exists(), (tmp_path / "found.json.partial").exists()) == (False, True)
 
 
 def test_images_of_a_figure_are_spread_over_the_list(arguments: list[str], tmp_path: Path) -> None:
@@ -235,7 +252,18 @@ def test_a_run_says_what_it_needs(arguments: list[str], tmp_path: Path) -> None:
         (["--size", "32", "32"], 5, "32x32"),
         (["-o", str(tmp_path / "nowhere" / "a.json")], 4, "nowhere"),
         (["--figure", str(tmp_path / "nowhere" / "a.png")], 4, "nowhere"),
+        (["--show", "a"], 2, "--figure"),
+        (["--figure", str(tmp_path / "a.png"), "--show", "z", "--model", "none"], 3, "z is not in the list"),
     ]
+    missing = tmp_path / "masks" / "c.png"
+    missing.rename(tmp_path / "c.png")
+    trained = [one for one in arguments if one != "--random-weights"] + ["--weights", "none.pth"]
+    drawn = [*trained, "--limit", "1", "--figure", str(tmp_path / "a.png")]
+    for line in (trained, drawn, [*arguments, "--limit", "1"]):  # looked at, drawn, calibrated on
+        result = CliRunner().invoke(main, line)
+        assert (result.exit_code, result.stderr.count("\n")) == (3, 1), result.output
+        assert "c.png" in result.stderr
+    (tmp_path / "c.png").rename(missing)
     for more, code, says in cases:
         result = CliRunner().invoke(main, [*arguments, *more])
         assert (result.exit_code, result.stderr.count("\n")) == (code, 1), result.output

@@ -18,7 +18,8 @@ from peers.networks.adaptation import (
 )
 from peers.networks.convmixer import ConvMixer, ConvMixerShape, PatchPermutation
 from peers.networks.pyramidnet import PyramidNet, ShakeDrop
-from training import Recipe, Split, Training, normalise, protect, protection, to_bytes
+from recipe import Recipe
+from training import Split, Training, normalise, protect, protection, to_bytes
 
 
 def parameters(network: torch.nn.Module) -> int:

@@ -113,7 +113,7 @@ def test_an_interrupted_audit_goes_on_where_it_was(data: Path, counted: Counted)
     assert findings(data)["findings"] == json.loads((data.parent / "whole" / "findings.json").read_text())["findings"]
 
 
-@pytest.mark.parametrize("more", [("--seed", "2"), ("--quick",)])
+@pytest.mark.parametrize("more", [("--seed", "2"), ("--quick",), ("--count", "3")])
 def test_results_of_other_options_are_not_mixed(
     data: Path, counted: Counted, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
 ) -> None:
@@ -140,6 +140,7 @@ def test_damaged_results_are_refused(data: Path, counted: Counted) -> None:
     [
         ((), "nothing to audit", 3),
         (("--policy", "default", "--scenes", "nowhere"), "there is no nowhere", 3),
+        (("--policy", "1920x1080,RGGB"), "1920x1080 photosites; the audit takes 16384", 3),
         (("--policy", "sideways"), "neither a sealed key's file nor a word", 3),
         (("frames",), "go together", 2),
         (("frames", "--key", "k.bin"), "there is no folder frames", 3),
@@ -180,10 +181,34 @@ def test_frames_that_exist_are_audited_as_their_key_opens_them(
     assert result.exit_code == 0, result.output
     verdicts = {(one["policy"], one["stand"], one["verdict"], one["frames"]) for one in findings(data)["findings"]}
     assert verdicts == {("frames", "file", "pass", 3), ("frames", "memory", "fail", 3)}
+    assert str(tmp_path) not in json.dumps(findings(data)["command"])
+    capture(home, "a", policy, frames, 3)
+    assert "was made with" in audit(data, str(frames), "--key", str(home / "a.bin")).output
     capture(home, "b", replace(policy, scope="row"), frames, 1)
     mixed = audit(data, str(frames), "--key", str(home / "a.bin"))
     assert mixed.exit_code == 3
     assert "mixed policies: a-0.dng and b-0.dng differ" in mixed.output
+
+
+def test_sealed_keys_of_one_name_are_not_taken_for_each_other(
+    data: Path, counted: Counted, home: Path, tmp_path: Path
+) -> None:
+    policy = Policy(32, 32, bits=8)
+    make_home(home, {"one": policy, "other": replace(policy, scope="row")})
+    keys: list[str] = []
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        keys += ["--policy", str((home / f"{name}.bin").rename(tmp_path / name / "sealed.bin"))]
+    refused = audit(data, *keys)
+    assert refused.exit_code == 3
+    assert "two policies are called sealed" in refused.output
+    assert audit(data, *keys[:2], *keys[:2]).exit_code == 0
+
+
+def test_scenes_that_were_added_are_other_scenes(data: Path, counted: Counted) -> None:
+    assert audit(data, "--policy", "default").exit_code == 0
+    (data / "more.bin").write_bytes(b"x")
+    assert "was made with" in audit(data, "--policy", "default").output
 
 
 def test_policies_by_name_and_in_words() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +99,8 @@ def invoke(data: Path, replays: Path, folder: Path, *more: str) -> Result:
     return CliRunner().invoke(main, [*options, "--network", "resnet20", "--batch", "3", *more])
 
 
-def result_of(folder: Path) -> dict[str, Any]:
-    (path,) = (folder / "out").glob("????-??-??-table1.json")
+def result_of(folder: Path, name: str = "table1") -> dict[str, Any]:
+    (path,) = (folder / "out").glob(f"????-??-??-{name}.json")
     content: dict[str, Any] = json.loads(path.read_text())
     return content
 
@@ -206,9 +207,11 @@ def test_results_of_other_options_or_weights_are_not_mixed(
 def test_a_limit_keeps_to_itself(data: Path, replays: Path, whole: Path, tmp_path: Path, few: None) -> None:
     shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
     assert invoke(data, replays, tmp_path, "--limit", "2").exit_code == 0
-    (network,) = result_of(tmp_path)["networks"]
+    found = result_of(tmp_path, "table1-limit2")
+    (network,) = found["networks"]
     assert [column["agreement"]["total"] for column in network["columns"].values()] == [4, 4]
-    assert "--limit 2" in result_of(tmp_path)["command"]
+    assert "--limit 2" in found["command"]
+    assert result_of(tmp_path) == result_of(whole)
     kept = {path.name for path in (tmp_path / "work" / "resnet20").iterdir()}
     assert kept == {"stacked-fixed", "default", "stacked-fixed-first-2", "default-first-2"}
 
@@ -225,6 +228,49 @@ def test_what_is_no_result_in_the_work_folder_is_refused_and_kept(
     with pytest.raises(InputError, match=r"test-000000\.json is not"):
         job.run()
     assert path.read_text() == content
+
+
+def _set(*names: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    def damage(content: dict[str, Any]) -> None:
+        for name in names[:-1]:
+            content = content[name]
+        content[names[-1]] = value
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        _set("options", value=3),
+        _set("environment", value=None),
+        _set("environment", "date", value=None),
+        _set("counted", value={}),
+        _set("counted", "split", value="train"),
+        _set("counted", "indices", value=["0", "1", "2", "3"]),
+        _set("counted", "labels", value="012"),
+        _set("counted", "predictions", "keyed", value="0"),
+        _set("counted", "predictions", value={"plain": "0123", "keyed": "0123"}),
+        _set("counted", "predictions", value={}),
+        _set("counted", "differing", value=[3]),
+        _set("counted", "batches", value=[]),
+        _set("counted", "seconds", value={}),
+        _set("counted", "seconds", "plain", value=[0.0, 0.0]),
+        _set("counted", "seconds", "plain", value=[]),
+    ],
+)
+def test_damaged_results_of_a_shard_are_refused_by_name(
+    data: Path, replays: Path, whole: Path, tmp_path: Path, few: None, damage: Callable[[dict[str, Any]], None]
+) -> None:
+    kept = Path("work", "resnet20", "default", "test-000000.json")
+    content = json.loads((whole / kept).read_text())
+    damage(content)
+    path = tmp_path / kept.name
+    path.write_text(json.dumps(content))
+    place = _prepare(SETTINGS["default"], replays, data)
+    with pytest.raises(InputError, match=r"test-000000\.json (is|was) ") as refused:
+        Job(Candidate("resnet20", SHIPPED), place, {}, Effort(3, 1, 1), tmp_path).run()
+    assert refused.value.hint == f"remove {path}"
 
 
 def test_without_weights_nothing_is_measured_and_the_command_is_named(
@@ -305,7 +351,7 @@ def test_the_longest_run_on_private_images_enters_the_table() -> None:
 
     def run(epochs: int, private: str = "stacked-fixed", model: str = "vgg16") -> dict[str, Any]:
         recipe = {"model": model, "private": private, "epochs": epochs, "precision": "float32", "init": "ab"}
-        return {"recipe": recipe, "accuracy": accuracy, "device": "cpu"}
+        return {"recipe": recipe, "accuracy": accuracy, "device": "cpu", "holds_out": True}
 
     runs = [run(2), run(5), run(9, "default"), run(9, model="resnet20"), run(9, "none")]
     chosen = {setting: tuned_run("vgg16", setting, runs) for setting in SETTINGS}
@@ -317,3 +363,6 @@ def test_the_longest_run_on_private_images_enters_the_table() -> None:
         f"| {Accuracy(3100, 6000)}; test file 60.00 % (5 epochs, float32, cpu, from other weights); published" in line
     )
     assert "published" not in line.split("|")[3]
+    of_others = {setting: run and {**run, "holds_out": False} for setting, run in chosen.items()}
+    text = table.render([{**found, "tuned": of_others}])
+    assert f"| {Accuracy(600, 1000)}, test file (5 epochs, float32, cpu, from other weights); published" in text

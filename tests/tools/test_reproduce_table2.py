@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +14,19 @@ from click.testing import CliRunner, Result
 
 import cifar10
 import reproduce_table2
+from keyvault.errors import InputError
 from peers.cost import lossless_bytes, measure_cost, sizes
 from peers.registry import PEERS
-from peers.table import render, row, runs_of, verdict_of
+from peers.table import find_runs, render, row, runs_of, unseen, verdict_of
+from recipe import Recipe
 from reproduce_table2 import main
 from sensor_sim.photograph import decode
 
 
 def run_of(model: str, transform: str, epochs: int = 3) -> dict[str, Any]:
-    recipe = {"model": model, "transform": transform, "epochs": epochs, "precision": "float32"}
+    recipe = asdict(Recipe(model, epochs, 128, 0.2, 1, "float32", transform=transform))
     accuracy = {"held out": {"correct": 2500, "total": 5000}, "test": {"correct": 500, "total": 1000}}
-    return {"recipe": recipe, "parameters": 1234567, "accuracy": accuracy, "device": "cpu"}
+    return {"recipe": recipe, "parameters": 1234567, "accuracy": accuracy, "device": "cpu", "holds_out": True}
 
 
 @pytest.fixture
@@ -61,6 +65,18 @@ def test_it_resumes_and_mixes_no_efforts(data: Path, tmp_path: Path, counted: li
     (tmp_path / "work" / "key-nets.json").unlink()
     assert invoke(data, tmp_path).exit_code == 0
     assert counted == ["etc-grey", "key-nets", "key-nets"]
+    kept = tmp_path / "work" / "etc-grey.json"
+    content = json.loads(kept.read_text())
+    for damaged in (
+        {"effort": content["effort"]},
+        {**content, "measured": {**content["measured"], "inference": 3}},
+        {**content, "measured": {**content["measured"], "transformation": None}},
+    ):
+        kept.write_text(json.dumps(damaged))
+        refused = invoke(data, tmp_path)
+        assert (refused.exit_code, refused.stderr.count("\n")) == (3, 1)
+        assert f"remove {kept}" in refused.stderr
+    kept.write_text(json.dumps(content))
     refused = invoke(data, tmp_path, "--images", "3")
     assert (refused.exit_code, refused.stderr.count("\n")) == (3, 1)
     assert "other options" in refused.stderr
@@ -77,6 +93,11 @@ def test_the_result_names_machine_command_and_seed(data: Path, tmp_path: Path, c
     assert path.with_suffix(".md").read_text().count("not trained") == 2
 
 
+def test_a_smaller_effort_does_not_take_the_place_of_the_whole(data: Path, tmp_path: Path, counted: list[str]) -> None:
+    assert invoke(data, tmp_path, "--images", "2").exit_code == 0
+    assert {path.stem[11:] for path in (tmp_path / "out").iterdir()} == {"table2-images2"}
+
+
 def test_finished_runs_and_findings_enter_the_table(data: Path, tmp_path: Path, counted: list[str]) -> None:
     run = tmp_path / "runs" / "a" / "result.json"
     run.parent.mkdir(parents=True)
@@ -88,6 +109,44 @@ def test_finished_runs_and_findings_enter_the_table(data: Path, tmp_path: Path, 
     (line,) = (line for line in path.read_text().splitlines() if "Key-Nets" in line)
     assert "| resnet20 | 1.23 | 50.00 % (3000 of 6000; 95 % interval 48.74 to 51.26) | 3 epochs, float32, cpu |" in line
     assert line.endswith("| fail |")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda run: run.update(recipe=3),
+        lambda run: run["recipe"].pop("epochs"),
+        lambda run: run["recipe"].update(epochs="3"),
+        lambda run: run.update(accuracy={}),
+        lambda run: run.update(accuracy=[]),
+        lambda run: run["accuracy"]["test"].update(total=0, correct=0),
+        lambda run: run["accuracy"]["test"].update(correct=1001),
+        lambda run: run.update(parameters=None),
+    ],
+)
+def test_damaged_results_of_trainings_are_refused_by_name(
+    tmp_path: Path, damage: Callable[[dict[str, Any]], Any]
+) -> None:
+    path, run = tmp_path / "result.json", run_of("vgg16", "none")
+    path.write_text(json.dumps(run))
+    assert find_runs(tmp_path) == [run]
+    damage(run)
+    path.write_text(json.dumps(run))
+    with pytest.raises(InputError, match=r"result\.json") as refused:
+        find_runs(tmp_path)
+    assert refused.value.hint == f"remove {path}"
+
+
+@pytest.mark.parametrize(("init", "total"), [("none", 6000), ("ab", 1000)])
+def test_of_older_results_only_those_of_drawn_weights_held_out_the_last_images(
+    tmp_path: Path, init: str, total: int
+) -> None:
+    run = run_of("vgg16", "none")
+    run["recipe"]["init"] = init
+    del run["holds_out"], run["recipe"]["replays"]
+    (tmp_path / "result.json").write_text(json.dumps(run))
+    (found,) = find_runs(tmp_path)
+    assert unseen(found).total == total
 
 
 @pytest.mark.parametrize("content", ["junk", "[]", "{}"])

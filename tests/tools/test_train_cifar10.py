@@ -4,23 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
+from scipy.stats import binomtest
 
 import cifar10
+import private_replays
 import train_cifar10
-from accuracy import Accuracy
+import training
+from accuracy import Accuracy, wilson
+from fingerprint import weights_hold_out
 from inference.models.presets import WEIGHTS_FOLDER
 from keyvault.errors import InputError
 from peers.registry import PEERS
+from peers.table import find_runs, unseen
+from recipe import Recipe
 from train_cifar10 import main
-from training import Recipe, Split, Training, augment
+from training import Split, Training, augment
 
 RECIPE = Recipe(model="resnet20", epochs=1, batch=32, learning_rate=0.1, seed=1, precision="float32")
 
@@ -71,6 +80,32 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
         torch.testing.assert_close(parts[name], whole[name], rtol=0, atol=0)
 
 
+def dropping() -> torch.nn.Module:
+    """A network that draws random numbers as it trains."""
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Dropout(), torch.nn.Linear(3 * 32 * 32, 10))
+
+
+def test_what_a_network_draws_depends_on_seed_and_epoch_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(training.TRAINABLE, "resnet20", dropping)
+    images = torch.randint(0, 256, (64, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    split, recipe = Split(images, torch.arange(64) % 10), replace(RECIPE, epochs=2)
+
+    def run(folder: Path, *, interrupted: bool, recipe: Recipe = recipe) -> torch.Tensor:
+        folder.mkdir()
+        one = Training(recipe, folder, torch.device("cpu"), 64)
+        one.run_epoch(split)
+        one.save()
+        if interrupted:
+            one = Training(recipe, folder, torch.device("cpu"), 64)
+            one.resume()
+        one.run_epoch(split)
+        return one.network.state_dict()["2.weight"]
+
+    whole = run(tmp_path / "whole", interrupted=False)
+    assert torch.equal(run(tmp_path / "parts", interrupted=True), whole)
+    assert not torch.equal(run(tmp_path / "other", interrupted=False, recipe=replace(recipe, seed=2)), whole)
+
+
 def test_another_recipe_does_not_resume(data: Path, tmp_path: Path) -> None:
     train(data, tmp_path / "run", "--epochs", "1")
     options = ["--batch", "32", "--precision", "float32", "--epochs", "2"]
@@ -85,7 +120,7 @@ def test_a_checkpoint_of_an_older_recipe_resumes(tmp_path: Path) -> None:
     training.epoch = 1
     training.save()
     saved = torch.load(training.checkpoint, weights_only=True)
-    for member in ("transform", "private", "init"):
+    for member in ("transform", "private", "init", "replays"):
         del saved["recipe"][member]
     torch.save(saved, training.checkpoint)
     again = Training(RECIPE, tmp_path, torch.device("cpu"), 64)
@@ -132,6 +167,8 @@ def test_fine_tuning_begins_with_the_weights_and_sees_private_images_only(data: 
     torch.testing.assert_close(after["linear.weight"], before["linear.weight"], rtol=0, atol=1e-6)
 
     recipe = json.loads((tmp_path / "run" / "result.json").read_text())["recipe"]
+    keys = private_replays.place_of(private_replays.SETTINGS["stacked-fixed"], replays).keys
+    assert recipe["replays"] == keys[0]
     assert (recipe["private"], recipe["init"]) == ("stacked-fixed", hashlib.sha256(start.read_bytes()).hexdigest())
     assert "--private stacked-fixed --init WEIGHTS" in (tmp_path / "run" / "resnet20.md").read_text()
     plain, private = train_cifar10.load_splits(data), train_cifar10.load_splits(data, "stacked-fixed", replays)
@@ -140,6 +177,33 @@ def test_fine_tuning_begins_with_the_weights_and_sees_private_images_only(data: 
         assert not torch.equal(private[name].images, split.images)
         pixels, stored = (images.flatten(2).sort(2).values for images in (split.images, private[name].images))
         torch.testing.assert_close(stored, pixels)
+
+
+def test_fine_tuning_does_not_go_on_under_another_key(data: Path, tmp_path: Path) -> None:
+    options = ["--private", "stacked-fixed", "--epochs", "1", "--replays"]
+    train(data, tmp_path / "run", *options, str(tmp_path / "replays"))
+    arguments = ["--model", "resnet20", "--data", str(data), "-o", str(tmp_path / "run"), "--batch", "32"]
+    result = CliRunner().invoke(main, [*arguments, *options, str(tmp_path / "others")])
+    assert result.exit_code == 3
+    assert "another recipe: replays" in result.stderr
+
+
+@pytest.mark.parametrize("holds_out", [True, False])
+def test_what_the_start_was_trained_on_counts_as_seen(data: Path, tmp_path: Path, holds_out: bool) -> None:
+    own = WEIGHTS_FOLDER / "resnet20-cifar10.safetensors"
+    start = tmp_path / "start.safetensors"
+    if holds_out:
+        shutil.copy(own, start)
+    else:
+        save_file(load_file(own), start)
+    train(data, tmp_path / "runs" / "one", "--epochs", "1", "--init", str(start))
+    weights = tmp_path / "runs" / "one" / "resnet20.safetensors"
+    train(data, tmp_path / "runs" / "two", "--epochs", "1", "--init", str(weights))  # what it began with stays seen
+    for name, run in zip(("one", "two"), find_runs(tmp_path / "runs"), strict=True):
+        assert (run["holds_out"], unseen(run).total) == ((True, 46) if holds_out else (False, 10))
+        assert weights_hold_out(tmp_path / "runs" / name / "resnet20.safetensors", "resnet20") == holds_out
+        card = (tmp_path / "runs" / name / "resnet20.md").read_text()
+        assert ("- both: " in card, "may have been" in card) == (holds_out, not holds_out)
 
 
 def test_private_images_are_neither_moved_nor_mirrored() -> None:
@@ -184,6 +248,41 @@ def test_what_is_not_a_checkpoint_is_refused_and_kept(data: Path, tmp_path: Path
     assert checkpoint.read_bytes() == before
 
 
+def _drop(part: str) -> Callable[[dict[str, Any]], Any]:
+    return lambda saved: saved[part].pop(next(iter(saved[part])))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda saved: saved.update(recipe=3),
+        lambda saved: saved.update(recipe=[]),
+        lambda saved: saved["recipe"].update(epochs="1"),
+        lambda saved: saved["recipe"].update(precision="int8"),
+        lambda saved: saved["recipe"].update(more=1),
+        lambda saved: saved.update(epoch="1"),
+        lambda saved: saved.update(epoch=2),
+        lambda saved: saved.update(network=3),
+        _drop("network"),
+        _drop("average"),
+        _drop("optimiser"),
+        _drop("schedule"),
+    ],
+)
+def test_damaged_checkpoints_are_refused_by_name(
+    data: Path, tmp_path: Path, damage: Callable[[dict[str, Any]], Any]
+) -> None:
+    one = Training(RECIPE, tmp_path, torch.device("cpu"), 64)
+    one.save()
+    saved = torch.load(one.checkpoint, weights_only=True)
+    damage(saved)
+    torch.save(saved, one.checkpoint)
+    arguments = ["--model", "resnet20", "--data", str(data), "-o", str(tmp_path), "--batch", "32", "--lr", "0.1"]
+    result = CliRunner().invoke(main, [*arguments, "--epochs", "1"])
+    assert (result.exit_code, result.stderr.count("\n")) == (3, 1), result.output
+    assert f"remove {one.checkpoint}" in result.stderr
+
+
 @pytest.mark.parametrize(
     "option", [("--lr", "0"), ("--lr", "nan"), ("--lr", "inf"), ("--batch", "45001"), ("--seed", "-1")]
 )
@@ -225,4 +324,7 @@ def test_augmentation_moves_mirrors_and_cuts() -> None:
 def test_accuracy_states_the_wilson_interval() -> None:
     accuracy = Accuracy(944, 1017)
     assert str(accuracy) == "92.82 % (944 of 1017; 95 % interval 91.07 to 94.25)"
+    for hits in (0, 1, 5, 10):
+        expected = binomtest(hits, 10).proportion_ci(0.9, method="wilson")
+        np.testing.assert_allclose(wilson(hits, 10, 0.9), (expected.low, expected.high), rtol=1e-12)
     assert Accuracy(1, 2) + Accuracy(3, 4) == Accuracy(4, 6)

@@ -48,8 +48,8 @@ def embed(length: Floats, rounds: int = 60) -> Floats:
     count = len(length)
     squares = length**2
     centred = squares - squares.mean(0) - squares.mean(1)[:, None] + squares.mean()
-    values, vectors = eigh(-centred / 2, subset_by_index=[count - 2, count - 1])
-    points: Floats = vectors * np.sqrt(np.maximum(values, 0))
+    values, vectors = eigh(-centred / 2)  # all of them: a part may be missing where many are equal
+    points: Floats = vectors[:, -2:] * np.sqrt(np.maximum(values[-2:], 0))
     weights = 1 / np.maximum(length, 0.5) ** 2
     np.fill_diagonal(weights, 0)
     inverse = np.linalg.inv(np.diag(weights.sum(axis=1)) - weights + 1 / count)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest, bootstrap
+from scipy.stats import bootstrap
 
+from accuracy import wilson
 from audit.finding import Interval
 from keyvault.errors import InputError
 
@@ -25,8 +26,7 @@ def share_interval(hits: int, trials: int, level: float = LEVEL) -> Interval:
     """
     if not 0 <= hits <= trials or trials < 1:
         raise InputError(f"{hits} hits in {trials} trials say nothing", hint="give the attack more frames")
-    found = binomtest(hits, trials).proportion_ci(level, method="wilson")
-    return Interval(float(found.low), float(found.high))
+    return Interval(*wilson(hits, trials, level))
 
 
 def mean_interval(values: NDArray[np.float64], rng: np.random.Generator, level: float = LEVEL) -> Interval:

@@ -18,6 +18,7 @@ from scipy.optimize import linear_sum_assignment
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
 REACH = 3  # rows and columns around a place by which it is filled
+SMALLEST = 3  # rows and columns of which something can grow
 _LEAST = 1e-9
 _ROUNDS = 12
 _EMPTY = -1
@@ -31,11 +32,12 @@ def profile(distance: Floats, guess: Places, shape: tuple[int, int], reach: int 
     grid = np.argsort(guess).reshape(shape)
     found = np.full((reach + 1, reach + 1), np.inf)
     for down, across in np.argwhere(np.hypot(*np.indices(found.shape)) <= reach)[1:]:
+        if down >= shape[0] or across >= shape[1]:
+            continue
         upper, lower = grid[: shape[0] - down], grid[down:]
         left, right = slice(0, shape[1] - across), slice(across, None)
         pairs = [distance[upper[:, left], lower[:, right]], distance[upper[:, right], lower[:, left]]]
-        if upper[:, left].size:
-            found[down, across] = max(float(np.median(pairs)), _LEAST)
+        found[down, across] = max(float(np.median(pairs)), _LEAST)
     return found
 
 
@@ -148,7 +150,7 @@ def grow(distance: Floats, guess: Places, shape: tuple[int, int], reach: int = R
     """An arrangement grown from the best spot of a rough one.
 
     First without borders; then what lies outside of the fullest rectangle of that shape is placed again inside.
-    Arguments as of :func:`refine`; the shape has at least 4 rows and columns.
+    Arguments as of :func:`refine`; the shape has at least ``SMALLEST`` rows and columns.
     """
     usual = profile(distance, guess, shape, reach)
     around = np.array([(a, b) for a in range(-reach, reach + 1) for b in range(-reach, reach + 1)])

@@ -131,17 +131,10 @@ def _evidence(subject: PeerSubject) -> PeerEvidence:
 
 def peer_job(subject: PeerSubject, attacks: Iterable[PeerAttack], stands: Sequence[Stand]) -> Job:
     """The audit of one peer."""
-    source = subject.source
     return Job(
         name=subject.name,
         about=subject.about,
-        options={
-            "peer": subject.key,
-            "frames": source.frames,
-            "scenes": str(source.folder.resolve()),
-            "known": source.known,
-            "seed": subject.seed,
-        },
+        options={"peer": subject.key, "seed": subject.seed, **subject.source.to_json()},
         appearance=subject.appearance,
         trials=[Trial(one.name, one.stand, partial(subject.attack, one)) for one in attacks if one.stand in stands],
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -41,6 +43,12 @@ class Source:
     frames: int
     known: int
 
+    def to_json(self) -> dict[str, Any]:
+        """What was asked for, as JSON values, with a digest of the folder's file names and sizes."""
+        files = sorted((str(path.relative_to(self.folder)), path.stat().st_size) for path in _files(self.folder))
+        digest = hashlib.sha256(repr(files).encode()).hexdigest()
+        return {"frames": self.frames, "known": self.known, "scenes": str(self.folder.resolve()), "files": digest}
+
     def open(self, shape: tuple[int, int]) -> Scenes:
         """Read the scenes, cropped and resized to ``shape`` (rows, columns) where they have another.
 
@@ -75,8 +83,12 @@ class Source:
         if length <= self.frames:
             raise InputError(
                 f"{self.folder} has {length} images; {self.frames} frames and scenes that an attacker knows are wanted",
-                hint="give more scenes, or --quick",
+                hint="give more scenes, or a smaller --count",
             )
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file())
 
 
 def _read(source: ImageSource, numbers: Iterable[int], shape: tuple[int, int]) -> tuple[NDArray[np.uint8], Labels]:

@@ -5,16 +5,17 @@ What nobody has measured stays None and is printed as "not trained", "not measur
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from accuracy import Accuracy
+from json_files import read_kept
 from keyvault.errors import InputError
 from peers.registry import AUDIT_PREFIX, PEERS, Peer
+from recipe import PLAIN, recipe_of
 from train_cifar10 import RESULT, TRAINED_IMAGES
-from training import PLAIN
 
 #: Verdicts of an audit, the worst first.
 VERDICTS = ("fail", "inconclusive", "warn", "pass")
@@ -24,12 +25,9 @@ HEADER = (
 )
 
 
-def read_json(path: Path) -> Any:
-    """Content of a JSON file; InputError if it is none."""
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is not a JSON file", hint="remove it, or give another one") from error
+_HELD_OUT, _TEST = "held out", "test"
+_COUNTS = {"correct": int, "total": int}
+_RUN = {"recipe": dict, "parameters": int, "accuracy": {_HELD_OUT: _COUNTS, _TEST: _COUNTS}, "device": str}
 
 
 def find_runs(folder: Path) -> list[dict[str, Any]]:
@@ -38,13 +36,28 @@ def find_runs(folder: Path) -> list[dict[str, Any]]:
     Raises:
         InputError: one of them was not written by train_cifar10.
     """
-    runs = []
-    for path in sorted(folder.rglob(RESULT)):
-        run = read_json(path)
-        if not isinstance(run, dict) or not {"recipe", "parameters", "accuracy", "device"} <= run.keys():
-            raise InputError(f"{path} is not a result of train_cifar10", hint="remove it from the folder")
-        runs.append(run)
-    return runs
+    return [read_run(path) for path in sorted(folder.rglob(RESULT))]
+
+
+def read_run(path: Path) -> dict[str, Any]:
+    """The result of a finished training, with every member of its recipe and ``holds_out``.
+
+    Raises:
+        InputError: the file was not written by train_cifar10.
+    """
+    run = read_kept(path, _RUN, "a result of train_cifar10", _countable)
+    recipe = recipe_of(run["recipe"], path)
+    return run | {"recipe": asdict(recipe), "holds_out": run.get("holds_out", recipe.init == PLAIN) is True}
+
+
+def _countable(run: dict[str, Any]) -> bool:
+    return all(0 <= part["correct"] <= part["total"] and part["total"] > 0 for part in run["accuracy"].values())
+
+
+def unseen(run: dict[str, Any]) -> Accuracy:
+    """On images never trained on: all that were held out, or the test file alone if the run's start saw the others."""
+    parts = {name: Accuracy(part["correct"], part["total"]) for name, part in run["accuracy"].items()}
+    return parts[_HELD_OUT] + parts[_TEST] if run["holds_out"] else parts[_TEST]
 
 
 def runs_of(name: str, runs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -54,9 +67,7 @@ def runs_of(name: str, runs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     peer = PEERS[name]
     transform = PLAIN if peer.keyed else name
-    own = [
-        run for run in runs if (run["recipe"]["transform"], run["recipe"].get("private", PLAIN)) == (transform, PLAIN)
-    ]
+    own = [run for run in runs if (run["recipe"]["transform"], run["recipe"]["private"]) == (transform, PLAIN)]
     if peer.keyed:
         own = [run for run in own if run["recipe"]["model"] == peer.network]
     return sorted(own, key=lambda run: (run["recipe"]["model"] != peer.network, -run["recipe"]["epochs"]))
@@ -141,10 +152,7 @@ def _parameters(found: dict[str, Any], run: dict[str, Any] | None) -> str:
 
 
 def _accuracy(found: dict[str, Any], run: dict[str, Any] | None) -> str:
-    measured = "not trained"
-    if run:
-        parts = [Accuracy(**part) for part in run["accuracy"].values()]
-        measured = str(sum(parts[1:], parts[0]))
+    measured = str(unseen(run)) if run else "not trained"
     published = found["published"]
     return f"{measured}; published: {published['accuracy_percent']:.2f} %" if published else measured
 

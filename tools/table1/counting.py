@@ -22,7 +22,8 @@ from cifar10 import SIDE, Cifar10
 from inference.imaging import IspSettings
 from inference.layout import KeyedTensor
 from inference.session import Session
-from private_replays import Place, batches, viewed
+from normalised import normalised, planes
+from private_replays import SPLITS, Place, batches, viewed
 from shards import Sample
 from table1.networks import Candidate
 from table1.parts import TRAINED, part_of
@@ -38,6 +39,18 @@ ROWS = {
 
 #: In place of a class where a row was not measured.
 NOT_ASKED = "-"
+
+#: Of the result of a shard, as JSON values.
+COUNTED = {
+    "split": SPLITS,
+    "indices": [int],
+    "labels": str,
+    "predictions": {str: str},
+    "largest_difference": float,
+    "differing": [{"index": int, "margin": float}],
+    "batches": [int],
+    "seconds": {part: [float] for part in ("open", "isp", "plain", "keyed")},
+}
 
 _Result = TypeVar("_Result")
 
@@ -71,8 +84,13 @@ class Bench:
 
     @property
     def rows(self) -> tuple[str, ...]:
-        """The rows that are measured; without a mask, file and memory hold the same samples."""
-        return tuple(name for name in ROWS if self.masked or name != "memory")
+        """The rows that are measured."""
+        return rows_of(masked=self.masked)
+
+
+def rows_of(*, masked: bool) -> tuple[str, ...]:
+    """The rows of a setting; without a mask, file and memory hold the same samples."""
+    return tuple(name for name in ROWS if masked or name != "memory")
 
 
 @lru_cache(maxsize=1)
@@ -149,7 +167,7 @@ def _batch(
     private = [decode(sample.frame, session.grants) for sample in samples]
     frames = clock.time("open", lambda: [session.open(frame) for frame in private])
     x = clock.time("isp", lambda: inference.isp(frames, settings=settings))
-    plain = normalised(images, settings)
+    plain = _input(images, settings)
     turns: list[tuple[str, nn.Module, Tensor | KeyedTensor]] = [
         ("plain", bench.network, plain),
         ("keyed", bench.keyed, x),
@@ -168,13 +186,12 @@ def _batch(
 
 
 def _seen(samples: list[NDArray[np.uint16]], settings: IspSettings) -> Tensor:
-    return normalised(viewed(np.stack(samples)), settings)
+    return _input(viewed(np.stack(samples)), settings)
 
 
-def normalised(images: NDArray[np.uint8], settings: IspSettings) -> Tensor:
+def _input(images: NDArray[np.uint8], settings: IspSettings) -> Tensor:
     """The plain network's input (N, 3, h, w) of uint8 images (N, h, w, 3)."""
-    mean, std = (torch.tensor(triple).view(1, 3, 1, 1) for triple in (settings.mean, settings.std))
-    return (torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255 - mean) / std
+    return normalised(planes(images), settings.mean, settings.std)
 
 
 def _digits(classes: Tensor) -> str:
@@ -185,6 +202,17 @@ def _differing(index: list[int], plain: Tensor, keyed: Tensor) -> list[dict[str,
     places = (plain.argmax(1) != keyed.argmax(1)).nonzero().flatten().tolist()
     margins = plain.topk(2, dim=1).values
     return [{"index": index[at], "margin": float(margins[at, 0] - margins[at, 1])} for at in places]
+
+
+def consistent(counted: dict[str, Any], *, masked: bool) -> bool:
+    """Whether a result of the form COUNTED says of every image and batch of its shard what it should."""
+    images, batches_ = len(counted["labels"]), len(counted["batches"])
+    return (
+        tuple(counted["predictions"]) == rows_of(masked=masked)
+        and {len(counted["indices"]), *map(len, counted["predictions"].values())} == {images}
+        and sum(counted["batches"]) == images
+        and all(len(values) == batches_ and min(values) > 0 for values in counted["seconds"].values())
+    )
 
 
 def result_file(folder: Path, split: str, number: int) -> Path:

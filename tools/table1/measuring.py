@@ -12,16 +12,20 @@ import numpy as np
 from tqdm import tqdm
 
 from cifar10 import Cifar10
+from json_files import read_kept
 from keyvault.errors import InputError
 from keyvault.files import make_folder, write_whole
 from measure import environment
-from peers.table import read_json
 from private_replays import SPLITS, Place, read_shard
 from shards import Manifest, read_manifest
-from table1.counting import Bench, count_shard, result_file
+from table1.counting import COUNTED, Bench, consistent, count_shard, result_file
 from table1.networks import Candidate
 
-_MEMBERS = {"options", "environment", "counted"}
+_FORM = {
+    "options": dict,
+    "environment": {"date": str, "processor": str, "processors_usable": int},
+    "counted": COUNTED,
+}
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class Job:
             "std": list(self.candidate.std),
             "setting": setting.name,
             "policy": setting.policy.to_json(),
-            "keys": sorted(self.place.session().grants),
+            "keys": self.place.keys,
         }
 
     def run(self) -> list[dict[str, Any]]:
@@ -101,17 +105,19 @@ class Job:
         path = result_file(self.folder, split, number)
         if not path.exists():
             return None
-        found = read_json(path)
-        if not isinstance(found, dict) or found.keys() != _MEMBERS:
-            raise InputError(f"{path} is not the result of a shard", hint="remove it")
+        found: dict[str, Any] = read_kept(path, _FORM, "the result of a shard", self._sound)
         if found["options"] != self.options:
             raise InputError(
                 f"{path} was measured with {_difference(found['options'], self.options)}",
                 hint=f"give the same options, remove {self.folder}, or choose another --work",
             )
-        if len(found["counted"]["labels"]) != manifest.shards[number]:
-            raise InputError(f"{path} is of a shard of another size", hint=f"remove {self.folder}")
+        counted = found["counted"]
+        if (counted["split"], len(counted["labels"])) != (split, manifest.shards[number]):
+            raise InputError(f"{path} is of another shard", hint=f"remove {path}")
         return found
+
+    def _sound(self, found: dict[str, Any]) -> bool:
+        return consistent(found["counted"], masked=self.place.setting.masked)
 
 
 def _difference(found: dict[str, Any], wanted: dict[str, Any]) -> str:

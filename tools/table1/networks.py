@@ -6,17 +6,15 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
 from torch import nn
 
 import inference
-from fingerprint import file_digest
-from inference.errors import WeightsError
+from fingerprint import file_digest, weights_hold_out
 from inference.imaging.settings import Triple
 from inference.models import Preset
 from inference.models.presets import IMAGENET_MEAN, IMAGENET_STD
 from keyvault.errors import InputError
-from peers.table import budget, read_json
+from peers.table import budget, read_run
 from train_cifar10 import RESULT
 
 #: In the order of the table: the paper's, then those whose weights are to be had.
@@ -58,20 +56,13 @@ class Candidate:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the file of weights, hexadecimal; WeightsError if it cannot be read."""
+        """SHA-256 of the file of weights, hexadecimal; InputError if it cannot be read."""
         return "" if self.weights is None else file_digest(self.weights)
 
     @property
     def holds_out(self) -> bool:
-        """Whether the weights are of train_cifar10, which never trains on the last 5,000 training images."""
-        if self.weights is None or self.weights.suffix != ".safetensors":
-            return False
-        try:
-            with safe_open(self.weights, "pt") as file:
-                found = file.metadata() or {}
-        except (SafetensorError, OSError) as error:
-            raise WeightsError(f"{self.weights} is not a safetensors file", hint="give another file") from error
-        return (found.get("model"), found.get("dataset")) == (self.name, "CIFAR-10")
+        """Whether the weights are known never to have been trained on the last 5,000 training images."""
+        return self.weights is not None and weights_hold_out(self.weights, self.name)
 
     @property
     def training(self) -> str:
@@ -80,10 +71,11 @@ class Candidate:
             return ""
         result, card = self.weights.parent / RESULT, self.weights.with_suffix(".md")
         if result.is_file():
-            found = read_json(result)
-            if isinstance(found, dict) and found.get("recipe", {}).get("model") == self.name:
+            found = read_run(result)
+            if found["recipe"]["model"] == self.name:
                 return budget(found)
-        epochs = re.search(r"^- epochs: (\d+)$", card.read_text(), re.MULTILINE) if card.is_file() else None
+        text = card.read_text(errors="replace") if card.is_file() else ""
+        epochs = re.search(r"^- epochs: (\d+)$", text, re.MULTILINE)
         return f"{epochs[1]} epochs" if epochs else f"by others ({self.weights.name})"
 
 

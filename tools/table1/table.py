@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from accuracy import Accuracy
-from peers.table import budget
+from peers.table import budget, unseen
 from private_replays import SETTINGS
 from table1.counting import ROWS
 from table1.networks import training_command, tuning_command
@@ -32,7 +32,8 @@ PUBLISHED: dict[tuple[str, str], dict[str, float]] = {
 _FOOTNOTES = (
     f"Accuracy: images that were never trained on, with its 95 % interval (Wilson), and of the test file alone. "
     f"Networks of train_cifar10 were trained on the first {TRAINED_IMAGES:,} training images, so the last 5,000 count "
-    f"as never trained on; for weights that others trained, the test file alone does.",
+    f"as never trained on; for weights that others trained, and for networks that began with those, the test file "
+    f"alone does.",
     "Plain and keyed network were compared on every image, the other rows are measured on those never trained on.",
     "Every private image was captured by replay_dataset.py. As in the file: the samples that anyone sees. Unmasked, "
     "shuffled: the samples in the memory of the authorised host. Both are shown to the plain network as an image, "
@@ -100,10 +101,9 @@ def _tuned(found: dict[str, Any], setting: str) -> str:
     run = found["tuned"][setting]
     if run is None:
         return "not trained"
-    parts = {name: Accuracy(**part) for name, part in run["accuracy"].items()}
     start = "" if found["weights"] and run["recipe"]["init"] == found["weights"]["sha256"] else ", from other weights"
-    test = f"test file {100 * parts[TEST].fraction:.2f} %"
-    return f"{sum(list(parts.values())[1:], next(iter(parts.values())))}; {test} ({budget(run)}{start})"
+    test = f"; test file {100 * _accuracy(run['accuracy'][TEST]).fraction:.2f} %" if run["holds_out"] else ", test file"
+    return f"{unseen(run)}{test} ({budget(run)}{start})"
 
 
 def _agreement(column: dict[str, Any]) -> str:

@@ -1,0 +1,115 @@
+"""Policies of our own camera, and folders of its frames, as things to audit."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from pathlib import Path
+
+from audit.appearance import appearance
+from audit.attack import Attack, Evidence, control_policy
+from audit.finding import Finding, Stand
+from audit.job import Job, Trial, generator_of
+from audit.material import make_material
+from audit.scenes import Source
+from audit.subjects import Subject, frame_paths, open_frames, scene_size
+from keyvault.errors import InputError
+
+MOST_PHOTOSITES = 128 * 128
+
+
+@dataclass(frozen=True)
+class PolicyAudit:
+    """One policy under audit, and how to get its evidence, which takes time.
+
+    Attributes:
+        subject: the policy.
+        source: of scenes.
+        seed: of the attacks.
+        evidence: makes it, once.
+        frames: digest of frames that exist already; empty if they are made.
+    """
+
+    subject: Subject
+    source: Source
+    seed: int
+    evidence: Callable[[], Evidence]
+    frames: str = ""
+
+    def job(self, attacks: Iterable[Attack], stands: Sequence[Stand]) -> Job:
+        """Every attack wherever it stands."""
+        asked = [(attack, stand) for attack in attacks for stand in attack.stands if stand in stands]
+        return Job(
+            name=self.subject.name,
+            about=self.subject.about,
+            options={
+                "policy": self.subject.policy.to_json(),
+                "frames digest": self.frames,
+                "seed": self.seed,
+                **self.source.to_json(),
+            },
+            appearance=lambda: appearance(self.subject.name, self.evidence().material),
+            trials=[Trial(attack.name, stand, partial(self.attack, attack, stand)) for attack, stand in asked],
+        )
+
+    def attack(self, attack: Attack, stand: Stand) -> Finding:
+        """Run one attack; InputError if there are fewer frames than it needs: what it then missed would be no pass."""
+        evidence = self.evidence()
+        count = len(evidence.material)
+        if count < attack.frames_needed:
+            raise InputError(f"it needs {attack.frames_needed} frames, there are {count}", hint="give more frames")
+        return attack.run(evidence, stand, generator_of(self.seed, attack.name, stand, self.subject.name))
+
+
+def policy_audit(named: Subject, source: Source, seed: int) -> PolicyAudit:
+    """Audit of a policy by frames that are made for it; InputError if its sensor is too large."""
+    _check_size(named)
+
+    @cache
+    def evidence() -> Evidence:
+        scenes = source.open(scene_size(named.policy))
+        return Evidence(
+            name=named.name,
+            material=make_material(scenes.frames, named.policy, scenes.frame_labels),
+            control=make_material(scenes.frames, control_policy(named.policy), scenes.frame_labels),
+            scenes=scenes.known,
+            labels=scenes.known_labels,
+        )
+
+    return PolicyAudit(named, source, seed, evidence)
+
+
+def frames_audit(folder: Path, key: Path, source: Source, seed: int) -> PolicyAudit:
+    """Audit of frames that exist, with the sealed key that opens them; the control shows the source's scenes.
+
+    Raises InputError as :func:`policy_audit` does, and what ``frame_paths`` and ``open_frames`` raise.
+    """
+    paths = frame_paths(folder)
+    material = open_frames(paths, key)
+    named = Subject(folder.resolve().name, material.policy)
+    made = policy_audit(named, replace(source, frames=len(material)), seed)
+
+    @cache
+    def evidence() -> Evidence:
+        return replace(made.evidence(), material=material)
+
+    return replace(made, evidence=evidence, frames=_digest(paths))
+
+
+def _digest(paths: Iterable[Path]) -> str:
+    found = hashlib.sha256()
+    for path in paths:
+        found.update(hashlib.sha256(path.read_bytes()).digest())
+    return found.hexdigest()
+
+
+def _check_size(named: Subject) -> None:
+    """Attacks compare every position with every other."""
+    policy = named.policy
+    if policy.photosites > MOST_PHOTOSITES:
+        raise InputError(
+            f"{named.name} has {policy.width}x{policy.height} photosites; the audit takes {MOST_PHOTOSITES} at most",
+            hint="audit the same settings at a smaller size, in words, such as 64x64,RGGB,row",
+        )

@@ -1,0 +1,53 @@
+"""What decides how a network is trained, and how checkpoints and results say so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from json_files import misfit
+from keyvault.errors import InputError
+
+PRECISIONS = ("float32", "bfloat16")
+PLAIN = "none"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides the result besides the data.
+
+    ``transform`` is the peer that protects every image, under a key drawn from the seed, after its augmentation.
+    ``private`` is the setting under which the images were captured as private frames, and ``replays`` the id of the
+    key of these frames.  ``init`` is the SHA-256 of the file of weights that the network begins with.
+    """
+
+    model: str
+    epochs: int
+    batch: int
+    learning_rate: float
+    seed: int
+    precision: str
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.1
+    crop_padding: int = 4
+    cutout: int = 8
+    ema_decay: float = 0.998
+    transform: str = PLAIN
+    private: str = PLAIN
+    init: str = PLAIN
+    replays: str = PLAIN
+
+
+#: Members that older recipes lack, which were of plain images and of weights that were drawn.
+_LATER: dict[str, Any] = dict.fromkeys(("transform", "private", "init", "replays"), PLAIN)
+
+
+def recipe_of(members: Any, path: Path) -> Recipe:
+    """The recipe that PATH holds as a dict of members; InputError if it is none."""
+    complete = _LATER | members if isinstance(members, dict) else {}
+    form = get_type_hints(Recipe) | {"precision": PRECISIONS}
+    if complete.keys() != form.keys() or misfit(complete, form) is not None:
+        raise InputError(f"{path} holds no recipe of train_cifar10", hint=f"remove {path}")
+    return Recipe(**complete)
