@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from inference.errors import WeightsError
 from keyvault.errors import InputError
 
-#: Member of a file's metadata: "no" where the start of the training was not held out from the last 5,000 images.
+#: Member of a file's metadata: "no" where the training began with weights that may have seen the last 5,000 images.
 HOLDS_OUT = "holds_out"
 
 

@@ -1,7 +1,8 @@
 """Table 1: python tools/reproduce_table1.py --data DIR --weights vgg16=runs/vgg16/vgg16.safetensors
 
 Replays both splits of CIFAR-10 to private frames, under the paper's setting and under the default policy, and counts
-for every image what the plain and the keyed network say.  Writes docs/results/DATE-table1.json and .md.  Results are
+for every image what the plain and the keyed network say.  Writes docs/results/DATE-table1.json and .md, or
+DATE-table1-limitN of the first N images of each split.  Results are
 kept for each network, setting and shard: stop it at any time, and the same command goes on.  Networks without weights
 are printed as not trained; fine-tuned networks are read from finished runs of train_cifar10 --private.
 """

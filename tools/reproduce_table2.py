@@ -1,7 +1,8 @@
 """Table 2, the peers: python tools/reproduce_table2.py --data DIR --runs runs
 
 Times every transformation and network, measures how well protected images compress, takes accuracies from finished
-runs of train_cifar10 and verdicts from an audit, and writes docs/results/DATE-table2.json and .md.  Whatever was
+runs of train_cifar10 and verdicts from an audit, and writes docs/results/DATE-table2.json and .md, or
+DATE-table2-imagesN of another number of images.  Whatever was
 measured is kept in the work folder: stop it at any time, and the same command goes on.  What has not been trained is
 printed as not trained.
 """

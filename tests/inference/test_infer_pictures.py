@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import detectors
 import numpy as np
 import pytest
 import torch
+import torchvision
 import zoo
 from host_place import Place, call, make_place
 from key_home import make_home
@@ -20,7 +22,7 @@ from torch import Tensor, nn
 
 from adc_firmware import write
 from image_sources import Item
-from inference import cli_segment, cli_session
+from inference import cli_segment, cli_session, models
 from inference.cli_session import write_picture
 from inference.errors import ModelError, UnknownModelError, WeightsError
 from inference.imaging import IspSettings, isp
@@ -69,10 +71,31 @@ def converted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli_segment, "network_of", network_of)
 
 
+def small_labeller() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(3, 16, 3, 2, 1),
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
+        nn.Conv2d(16, len(VOC_CLASSES), 3, 1, 1),
+        nn.Upsample(scale_factor=2, mode="bilinear"),
+    )
+
+
+@pytest.fixture(params=["small", pytest.param("espnetv2", marks=pytest.mark.full)])
+def labelling(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Preset:
+    """A small network under the name of ESPNetv2, or that one itself."""
+    torch.manual_seed(0)
+    if request.param != "small":
+        return preset("espnetv2")
+    chosen = replace(preset("espnetv2"), build=small_labeller, size=(96, 96))
+    monkeypatch.setattr(models, "preset", {"espnetv2": chosen}.__getitem__)
+    return chosen
+
+
 @torch.no_grad()
 @pytest.mark.usefixtures("converted_once")
-def test_a_label_map_is_that_of_the_plain_network(place: Place) -> None:
-    chosen = preset("espnetv2")
+def test_a_label_map_is_that_of_the_plain_network(place: Place, labelling: Preset) -> None:
+    chosen = labelling
     network = lively(chosen.build(), place.folder / "random.pth", 96)
     expected = network(revealed(place, chosen.isp_settings())).argmax(1)[0].byte().numpy()
     expected = np.array(Image.fromarray(expected).resize((64, 64), Image.Resampling.NEAREST))
@@ -238,10 +261,8 @@ def test_boxes_are_drawn_where_they_are() -> None:
 @pytest.mark.parametrize("name", ["fcn_resnet50", "deeplabv3_mobilenet_v3_large", "lraspp_mobilenet_v3_large"])
 @torch.no_grad()
 def test_segmentation_networks_are_torchvisions(name: str, tmp_path: Path) -> None:
-    from torchvision import models  # noqa: PLC0415 - beside its one use
-
     auxiliary = {} if name.startswith("lraspp") else {"aux_loss": True}
-    theirs = models.get_model(name, weights=None, weights_backbone=None, **auxiliary).eval()
+    theirs = torchvision.models.get_model(name, weights=None, weights_backbone=None, **auxiliary).eval()
     torch.save(theirs.state_dict(), tmp_path / "theirs.pth")
     chosen = preset(f"torchvision:{name}")
     assert (chosen.task, chosen.size, chosen.classes) == (Task.LABEL_MAP, (520, 520), VOC_CLASSES)
@@ -284,6 +305,7 @@ def photograph(tmp_path: Path, home: Path, privcam_data: Path) -> tuple[Path, Pa
     return tmp_path / "photo.dng", images.parent / "masks" / f"{path.stem}.png", weights[0]
 
 
+@pytest.mark.full
 def test_a_private_photograph_is_labelled_as_its_mask_says(photograph: tuple[Path, Path, Path], home: Path) -> None:
     frame, mask, weights = photograph
     output = frame.with_suffix(".png")

@@ -320,21 +320,29 @@ def test_refusals_take_one_line(folder: Path, arguments: list[str]) -> None:
         write(folder, replaced)
         result = CliRunner().invoke(main, [*arguments, "--random-weights"])
         assert (result.exit_code, result.stderr.count("\n")) == (3, 1), result.output
-    write(folder, {**content, "annotations": content["annotations"][:2]})
-    no_truth = CliRunner().invoke(main, [*arguments, "--weights", str(folder / "other.pth"), "--limit", "1"])
-    assert "does not fit" in no_truth.stderr  # the annotations are of its one image
-    write(folder, {**content, "annotations": content["annotations"][2:]})
-    no_truth = CliRunner().invoke(main, [*arguments, "--weights", str(folder / "other.pth"), "--limit", "1"])
-    assert (no_truth.exit_code, "no annotations to compare" in no_truth.stderr) == (3, True)
-    write(folder, content)
-    (folder / "images" / "12.png").unlink()
-    missing = CliRunner().invoke(main, [*arguments, "--weights", str(folder / "other.pth"), "--limit", "2"])
-    assert "does not fit" in missing.stderr  # it is not looked at
-    for more in (["--weights", str(folder / "other.pth")], ["--random-weights", "--limit", "1"]):
-        missing = CliRunner().invoke(main, [*arguments, *more])
-        assert (missing.exit_code, missing.stderr.count("\n")) == (3, 1)
-        assert "12.png" in missing.stderr
     (folder / "instances.json").write_text("{")
     assert CliRunner().invoke(main, [*arguments, "--random-weights"]).exit_code == 3
     (folder / "instances.json").unlink()
     assert CliRunner().invoke(main, [*arguments, "--random-weights"]).exit_code == 3
+
+
+def test_what_would_stop_a_run_late_is_found_at_once(folder: Path, arguments: list[str]) -> None:
+    torch.save({"weight": torch.zeros(1)}, folder / "other.pth")
+    content = json.loads((folder / "instances.json").read_text())
+    trained = ["--weights", str(folder / "other.pth")]
+
+    def refusal(*more: str) -> str:
+        result = CliRunner().invoke(main, [*arguments, *more])
+        assert (result.exit_code, result.stderr.count("\n")) == (3, 1), result.output
+        return result.stderr
+
+    def passes(*more: str) -> bool:
+        return "does not fit" in CliRunner().invoke(main, [*arguments, *more]).stderr
+
+    write(folder, {**content, "annotations": [one for one in content["annotations"] if one["image_id"] == 7]})
+    assert "no annotations to compare" in refusal(*trained, "--limit", "1")
+    assert passes(*trained, "--limit", "2")
+    (folder / "images" / "12.png").unlink()
+    assert "12.png" in refusal(*trained)
+    assert "12.png" in refusal("--random-weights", "--limit", "2")  # calibrated on
+    assert passes(*trained, "--limit", "2")
