@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
 from audit.material import Material
+from json_files import misfit
 from keyvault.errors import InputError
 
 Samples = NDArray[np.uint16] | NDArray[np.uint8]
 LARGEST_FRAMES = 20  # are enough for a mean
+_NUMBERS = ("ssim", "npcr", "uaci", "entropy")
+_FORM = {"policy": str, "frames": int, "bits": int, **dict.fromkeys(_NUMBERS, float)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,12 @@ class Appearance:
     @classmethod
     def from_json(cls, value: Any) -> Appearance:
         """The inverse of to_json; InputError for anything else."""
-        if not isinstance(value, Mapping) or set(value) != set(cls.__slots__):
-            raise InputError("not the appearance of a policy", hint="delete the file and audit again")
+        place = misfit(value, _FORM)
+        if place is not None or len(value) != len(_FORM) or not all(math.isfinite(value[name]) for name in _NUMBERS):
+            raise InputError(
+                f"not the appearance of a policy{f': see {place}' if place else ''}",
+                hint="delete the file and audit again",
+            )
         return cls(**value)
 
 

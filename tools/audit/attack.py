@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,8 +11,23 @@ from numpy.typing import NDArray
 
 from audit.finding import Finding, Stand
 from audit.material import Material
-from keyvault.errors import InputError
+from keyvault.errors import InputError, PolicyError
 from keyvault.policy import FrameKeys, Policy, Protection, Unit
+
+OF_THE_POLICY = "The frames are the attack's own, under a key of its own: this is of the policy, not of given frames."
+
+
+class DoesNotApplyError(InputError):
+    """An attack cannot say anything of sound evidence: it is too little, or nothing that the attack fits."""
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Around an attack on evidence that is there: raises what the attack refuses of it as DoesNotApplyError."""
+    try:
+        yield
+    except (InputError, PolicyError) as error:
+        raise DoesNotApplyError(str(error), hint=error.hint) from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +65,8 @@ class Attack:
         name: its module's name.
         title: for people.
         stands: where an attacker has to stand for it.
-        frames_needed: how many frames it wants; it uses no more.
-        run: attacks evidence and positive control; raises InputError if there are too few frames to say anything.
+        frames_needed: with fewer it is not run, as what it then missed would be no pass; 0 if it makes its own.
+        run: attacks evidence and positive control; raises InputError or PolicyError where it cannot say anything.
     """
 
     name: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -12,9 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from json_files import misfit
 from keyvault.errors import InputError
 
 Pictures = Mapping[str, NDArray[np.uint8]]
+_FORM = {
+    **dict.fromkeys(("attack", "stand", "policy", "unit", "verdict", "note"), str),
+    **dict.fromkeys(("score", "chance"), float),
+    "interval": [float],
+    "frames": int,
+    "smallest_breaking": (int, None),
+    "pictures": {str: str},
+}
 
 
 class Stand(StrEnum):
@@ -107,13 +117,13 @@ class Finding:
     def from_json(cls, value: Any) -> Finding:
         """The inverse of to_json; InputError for anything else."""
         try:
-            members = dict(value)
+            members = _checked(value)
             members["stand"] = Stand(members["stand"])
             members["verdict"] = Verdict(members["verdict"])
             members["interval"] = Interval(*members["interval"])
             members["pictures"] = {name: _picture(text) for name, text in members["pictures"].items()}
             return cls(**members)
-        except (KeyError, TypeError, ValueError, AttributeError, EOFError) as error:
+        except (TypeError, ValueError) as error:
             raise InputError(
                 f"not a finding of the audit: {error!s:.200}", hint="delete the file and audit again"
             ) from error
@@ -139,6 +149,16 @@ def worst_first(findings: Iterable[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda one: (order.index(one.verdict), one.chance - one.interval.low, one.attack))
 
 
+def _checked(value: Any) -> dict[str, Any]:
+    """The members of a finding, each of its type; ValueError if one is not."""
+    place = misfit(value, _FORM)
+    if place is not None:
+        raise ValueError(f"see {place}" if place else f"a {type(value).__name__}")
+    if not all(math.isfinite(number) for number in (value["score"], value["chance"], *value["interval"])):
+        raise ValueError("a number that is not finite")
+    return dict(value)
+
+
 def _picture_text(picture: NDArray[np.uint8]) -> str:
     file = io.BytesIO()
     np.save(file, picture, allow_pickle=False)
@@ -146,7 +166,7 @@ def _picture_text(picture: NDArray[np.uint8]) -> str:
 
 
 def _picture(text: str) -> NDArray[np.uint8]:
-    picture = np.load(io.BytesIO(base64.b64decode(text, validate=True)), allow_pickle=False)
+    picture = np.lib.format.read_array(io.BytesIO(base64.b64decode(text, validate=True)), allow_pickle=False)
     if picture.dtype != np.uint8 or picture.ndim not in (2, 3):
         raise ValueError(f"a picture of {picture.dtype} with {picture.ndim} dimensions")
     return picture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import bootstrap
+from scipy.stats import bootstrap, t
 
 from accuracy import wilson
 from audit.finding import Interval
@@ -49,3 +49,21 @@ def mean_interval(values: NDArray[np.float64], rng: np.random.Generator, level: 
         (values,), np.mean, confidence_level=level, n_resamples=RESAMPLES, method="percentile", rng=rng
     ).confidence_interval
     return Interval(float(found.low), float(found.high))
+
+
+def few_shares_interval(shares: NDArray[np.float64], level: float = LEVEL) -> Interval:
+    """Student's interval of the mean of few independent shares, which a bootstrap makes too narrow, cut to 0 .. 1.
+
+    After Student, "The probable error of a mean", Biometrika 6(1), 1908.
+
+    Args:
+        shares: float64 (n,) in [0, 1], n at least 2.
+        level: coverage.
+
+    Raises InputError if there are fewer than two.
+    """
+    if len(shares) < 2:
+        raise InputError(f"the spread of {len(shares)} values is unknown", hint="give the attack more frames")
+    middle = float(shares.mean())
+    half = float(t.ppf((1 + level) / 2, len(shares) - 1) * shares.std(ddof=1) / np.sqrt(len(shares)))
+    return Interval(max(middle - half, 0.0), min(middle + half, 1.0))

@@ -20,7 +20,7 @@ class Trial:
     Attributes:
         attack: its name.
         stand: where the attacker stands.
-        run: makes the finding; raises a PrivcamError if it cannot.
+        run: makes the finding; raises DoesNotApplyError if the attack cannot, and what making its evidence raises.
     """
 
     attack: str

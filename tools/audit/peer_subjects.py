@@ -9,6 +9,7 @@ from functools import lru_cache, partial
 import numpy as np
 
 from audit.appearance import Appearance, figures
+from audit.attack import DoesNotApplyError, refusals
 from audit.finding import Finding, Stand
 from audit.job import Job, Trial, generator_of
 from audit.peer_evidence import PeerAttack, PeerEvidence, Protected
@@ -114,12 +115,15 @@ class PeerSubject:
         return figures(self.name, material.plain, material.private, BITS)
 
     def attack(self, attack: PeerAttack) -> Finding:
-        """Run one attack; InputError if there are fewer pictures than it needs."""
+        """Run one attack; DoesNotApplyError if there are fewer pictures than it needs, or it refuses them."""
         evidence = self.evidence()
         count = len(evidence.material)
         if count < attack.pictures_needed:
-            raise InputError(f"it needs {attack.pictures_needed} pictures, there are {count}", hint="give more scenes")
-        return attack.run(evidence, generator_of(self.seed, attack.name, attack.stand, self.name))
+            raise DoesNotApplyError(
+                f"it needs {attack.pictures_needed} pictures, there are {count}", hint="give more scenes"
+            )
+        with refusals():
+            return attack.run(evidence, generator_of(self.seed, attack.name, attack.stand, self.name))
 
 
 @lru_cache(maxsize=1)

@@ -9,7 +9,7 @@ from functools import cache, partial
 from pathlib import Path
 
 from audit.appearance import appearance
-from audit.attack import Attack, Evidence, control_policy
+from audit.attack import Attack, DoesNotApplyError, Evidence, control_policy, refusals
 from audit.finding import Finding, Stand
 from audit.job import Job, Trial, generator_of
 from audit.material import make_material
@@ -55,12 +55,15 @@ class PolicyAudit:
         )
 
     def attack(self, attack: Attack, stand: Stand) -> Finding:
-        """Run one attack; InputError if there are fewer frames than it needs: what it then missed would be no pass."""
+        """Run one attack; DoesNotApplyError if there are fewer frames than it needs, or it refuses them."""
         evidence = self.evidence()
         count = len(evidence.material)
         if count < attack.frames_needed:
-            raise InputError(f"it needs {attack.frames_needed} frames, there are {count}", hint="give more frames")
-        return attack.run(evidence, stand, generator_of(self.seed, attack.name, stand, self.subject.name))
+            raise DoesNotApplyError(
+                f"it needs {attack.frames_needed} frames, there are {count}", hint="give more frames"
+            )
+        with refusals():
+            return attack.run(evidence, stand, generator_of(self.seed, attack.name, stand, self.subject.name))
 
 
 def policy_audit(named: Subject, source: Source, seed: int) -> PolicyAudit:

@@ -104,7 +104,10 @@ def correct(classifier: Classifier, material: Material, stand: Stand) -> int:
 
 
 def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Finding:
-    """Train on the known scenes that have a class, and classify frames."""
+    """Train on the known scenes that have a class, and classify frames.
+
+    Chance is the share of the frames' commonest class: no answer that looks at nothing is right more often.
+    """
     material, control = evidence.material.first(FRAMES), evidence.control.first(FRAMES)
     labelled = np.flatnonzero(evidence.labels >= 0)[:SCENES]
     if not labelled.size or material.labels.min() < 0:
@@ -114,7 +117,7 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
     plain = features(known(evidence.scenes[labelled], material.policy), _PLAIN_LEVELS)
     classifier = train(plain, evidence.labels[labelled], generator)
     hits, trials = correct(classifier, material, stand), len(material)
-    chance = 1 / len(np.unique(evidence.labels[labelled]))
+    chance = float(np.bincount(material.labels).max() / trials)
     scale = Scale("share of frames classified rightly", chance, chance + _ABOVE_CHANCE * (1 - chance))
     interval, control_interval = (
         share_interval(count, len(frames.labels))
@@ -131,7 +134,10 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
         verdict=judge(scale, interval, control_interval.low > scale.fail),
         frames=trials,
         smallest_breaking=1 if interval.low > scale.fail else None,
-        note=f"Two layers, trained on the histograms of {len(labelled)} other scenes, see one frame at a time.",
+        note=(
+            f"Two layers, trained on the histograms of {len(labelled)} other scenes, see one frame at a time. Chance is "
+            "the share of the frames' commonest class."
+        ),
     )
 
 

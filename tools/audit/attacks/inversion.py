@@ -7,10 +7,8 @@ and what linear regression makes of it, which alone undoes a permutation that ne
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -28,16 +26,13 @@ from audit.inverter import Inverter
 from audit.material import Material
 from audit.views import in_line, known
 from keyvault.errors import InputError
-from keyvault.files import write_whole
 from replay_dataset import WHITE
 
 Floats = NDArray[np.float32]
 _RIDGE = 3e-2  # of the variance of a sample
-_SAVE_EVERY = 50  # steps
 NAME = "inversion"
-FRAMES = 300
-FEWEST_FRAMES, FEWEST_SCENES = 40, 500
-HELD_OUT = 100  # frames at most, and a third of those there are
+FEWEST_FRAMES, FEWEST_SCENES = 300, 500  # it learns from the orders of all the frames that there are
+HELD_OUT = 100  # frames, whose orders it does not see
 RECOGNISABLE = 0.3  # structural similarity of a thumbnail a sixteenth as large, about
 STEPS = 300  # for 32 x 32 positions, and in proportion fewer for more
 _CONTROL_STEPS = 30
@@ -92,11 +87,8 @@ def regress(stored: Floats, plain: Floats) -> Floats:
     return np.vstack([weights, target - middle @ weights]).astype(np.float32)
 
 
-def train(pairs: Pairs, budget: Budget, generator: np.random.Generator, checkpoint: Path | None = None) -> Inverter:
-    """Learn from pairs; with a checkpoint's path it is written now and then, and continued if it is there.
-
-    Raises InputError if the checkpoint is of another training.
-    """
+def train(pairs: Pairs, budget: Budget, generator: np.random.Generator) -> Inverter:
+    """Learn from pairs; the same for the same generator."""
     count, _, channels = pairs.plain.shape
     scenes = np.arange(count)
     orders = np.asarray(generator.integers(0, len(pairs.tables), count), np.int64)
@@ -107,53 +99,19 @@ def train(pairs: Pairs, budget: Budget, generator: np.random.Generator, checkpoi
         network = Inverter(torch.from_numpy(linear), channels, budget.width)
     optimizer = torch.optim.AdamW(network.parameters(), lr=budget.learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, budget.learning_rate, total_steps=budget.steps + 1)
-    training = _Training(network, optimizer, schedule, repr((budget, seed, pairs.plain.shape)))
-    first = training.load(checkpoint) if checkpoint is not None and checkpoint.exists() else 0
-    steps = tqdm(range(first, budget.steps), initial=first, total=budget.steps, desc="inversion", disable=None)
-    for step, (stored, plain) in zip(steps, _batches(pairs, budget, seed, first), strict=True):
+    for stored, plain in tqdm(_batches(pairs, budget, seed), total=budget.steps, desc="inversion", disable=None):
         loss = F.l1_loss(network(stored), plain)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
-        if checkpoint is not None and ((step + 1) % _SAVE_EVERY == 0 or step + 1 == budget.steps):
-            training.save(checkpoint, step + 1)
     return network.eval()
 
 
-@dataclass(frozen=True, eq=False)
-class _Training:
-    """What a checkpoint holds."""
-
-    network: Inverter
-    optimizer: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LRScheduler
-    of: str = field(repr=False)
-
-    def save(self, path: Path, step: int) -> None:
-        file = io.BytesIO()
-        state = {part: getattr(self, part).state_dict() for part in ("network", "optimizer", "schedule")}
-        torch.save({"of": self.of, "step": step, **state}, file)
-        write_whole(path, file.getvalue())
-
-    def load(self, path: Path) -> int:
-        """Continue from a file; returns how many steps are done."""
-        try:
-            state = torch.load(path, weights_only=True)
-            same = state["of"] == self.of
-        except Exception as error:  # of a file that is no checkpoint, unpickler and readers raise anything
-            raise InputError(f"{path} is no checkpoint of an inversion", hint="delete it") from error
-        if not same:
-            raise InputError(f"{path} is of another training", hint="delete it, or give another folder")
-        for part in ("network", "optimizer", "schedule"):
-            getattr(self, part).load_state_dict(state[part])
-        return int(state["step"])
-
-
-def _batches(pairs: Pairs, budget: Budget, seed: int, first: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Stored frames and scenes (b, c, h, w) of the steps from ``first`` on."""
-    for step in range(first, budget.steps):
-        generator = np.random.default_rng((seed, step))
+def _batches(pairs: Pairs, budget: Budget, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Stored frames and scenes (b, c, h, w) of every step."""
+    generator = np.random.default_rng(seed)
+    for _ in range(budget.steps):
         scenes = generator.integers(0, len(pairs.plain), budget.batch)
         orders = generator.integers(0, len(pairs.tables), budget.batch)
         yield _maps(pairs.stored(scenes, orders), pairs.shape), _maps(pairs.plain[scenes], pairs.shape)
@@ -210,7 +168,7 @@ def attacked(
 ) -> tuple[Inversion, Budget]:
     """Learn from known scenes and the orders of some frames; invert the other frames.
 
-    Raises InputError if there are fewer than 40 frames or 500 scenes.
+    Raises InputError if there are fewer than 300 frames or 500 scenes.
     """
     count, policy = len(material), material.policy
     if count < FEWEST_FRAMES or len(scenes) < FEWEST_SCENES:
@@ -218,14 +176,13 @@ def attacked(
             f"{count} frames and {len(scenes)} known scenes are too few to learn an inversion from",
             hint=f"give {FEWEST_FRAMES} frames and {FEWEST_SCENES} scenes, or more",
         )
-    held = min(HELD_OUT, count // 3)
     shape = (policy.height, policy.width)
     plain = _scaled(known(scenes, policy))
     budget = Budget(max(1, steps * 1024 // policy.photosites))
-    network = train(Pairs(plain, material.tables[held:], shape), budget, generator)
-    stored, truth = (_scaled(in_line(one[:held])) for one in (material.memory, material.plain))
+    network = train(Pairs(plain, material.tables[HELD_OUT:], shape), budget, generator)
+    stored, truth = (_scaled(in_line(one[:HELD_OUT])) for one in (material.memory, material.plain))
     guess, mean = invert(network, stored, shape), np.broadcast_to(plain.mean(0), truth.shape)
-    stored, truth, guess, mean = (one.reshape(held, *shape, -1) for one in (stored, truth, guess, mean))
+    stored, truth, guess, mean = (one.reshape(HELD_OUT, *shape, -1) for one in (stored, truth, guess, mean))
     return Inversion(stored, truth, guess, mean), budget
 
 
@@ -267,6 +224,6 @@ ATTACK = Attack(
     name=NAME,
     title="A network that learned to invert",
     stands=(Stand.MEMORY,),
-    frames_needed=FRAMES,
+    frames_needed=FEWEST_FRAMES,
     run=run,
 )
