@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
+from audit.appearance import Appearance
+from audit.attack import Attack, DoesNotApplyError, refusals
 from audit.finding import Finding, Interval, Scale, Stand, Verdict, judge, worst_first
-from audit.intervals import mean_interval, share_interval
-from keyvault.errors import InputError
+from audit.intervals import few_shares_interval, mean_interval, share_interval
+from audit.policy_jobs import PolicyAudit
+from audit.report import NotRun
+from audit.scenes import Source
+from audit.store import Store
+from audit.subjects import subject
+from keyvault.errors import InputError, OutputError, PolicyError, PrivcamError
 
 SCALE = Scale("share", 0.1, 0.5)
 
@@ -29,8 +41,110 @@ def test_findings_survive_json_and_come_worst_first() -> None:
     one = finding(Verdict.FAIL)
     assert Finding.from_json(one.to_json()).to_json() == one.to_json()
     assert [f.verdict for f in worst_first([finding(v) for v in reversed(Verdict)])] == list(Verdict)
-    with pytest.raises(InputError):
-        Finding.from_json({"attack": "x"})
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        *(("score", value) for value in ("high", True, None, float("nan"))),
+        *(("interval", value) for value in ([0, "x"], [1, 0], [0], 3)),
+        *(("pictures", value) for value in ("x", {"a": 3}, {"a": "AAAA"}, {"a": "UEsDBA=="})),
+        *(("frames", 2.5), ("smallest_breaking", "1"), ("verdict", "good"), ("stand", 1), ("note", 1), ("more", 1)),
+    ],
+)
+def test_what_is_no_finding_is_refused(member: str, value: Any) -> None:
+    with pytest.raises(InputError, match="not a finding"):
+        Finding.from_json(finding(Verdict.FAIL).to_json() | {member: value})
+    with pytest.raises(InputError, match="not a finding"):
+        Finding.from_json({name: one for name, one in finding(Verdict.FAIL).to_json().items() if name != "score"})
+
+
+LOOKS = Appearance("p", 20, 0.02, 0.987, 0.31, 7.5, 8)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [3, None, *(LOOKS.to_json() | more for more in ({"ssim": "x"}, {"bits": 2.5}, {"npcr": float("inf")}, {"a": 1}))],
+)
+def test_what_is_no_appearance_is_refused(value: Any) -> None:
+    assert Appearance.from_json(LOOKS.to_json()) == LOOKS
+    with pytest.raises(InputError, match="not the appearance"):
+        Appearance.from_json(value)
+
+
+def fails(error: Exception) -> Any:
+    raise error
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.open(tmp_path, "p", {"seed": 1})
+
+
+def kept(store: Store, made: Finding | Exception) -> Finding | NotRun:
+    return store.kept("x", Stand.FILE, lambda: made if isinstance(made, Finding) else fails(made))
+
+
+def test_results_are_kept_and_so_is_that_an_attack_does_not_apply(store: Store) -> None:
+    one = finding(Verdict.FAIL)
+    assert kept(store, one) is one
+    again = kept(store, AssertionError("made again"))
+    assert isinstance(again, Finding)
+    assert again.to_json() == one.to_json()
+    left = store.kept("y", Stand.FILE, lambda: fails(DoesNotApplyError("too few", hint="more")))
+    assert left == NotRun("y", Stand.FILE, "p", "too few; more")
+    assert store.kept("y", Stand.FILE, lambda: fails(AssertionError("made again"))) == left
+
+
+@pytest.mark.parametrize("error", [InputError("damaged data"), PolicyError("no"), PrivcamError("any")])
+def test_what_went_wrong_is_not_kept(store: Store, error: PrivcamError) -> None:
+    with pytest.raises(type(error)):
+        kept(store, error)
+    assert isinstance(kept(store, finding(Verdict.PASS)), Finding)
+
+
+def test_only_what_an_attack_refuses_of_its_evidence_does_not_apply() -> None:
+    for error in (InputError("too few", hint="more"), PolicyError("no mosaic", hint="more")):
+        with pytest.raises(DoesNotApplyError, match=str(error)) as raised, refusals():
+            raise error
+        assert raised.value.hint == "more"
+    with pytest.raises(OutputError), refusals():
+        raise OutputError("no space")
+    attack = Attack("x", "X", (Stand.FILE,), 0, lambda *given: finding(Verdict.PASS))
+    damaged = InputError("damaged data")
+    audited = PolicyAudit(subject("default"), Source(Path(), 1, 1), 1, lambda: fails(damaged))
+    with pytest.raises(InputError) as raised_by_evidence:
+        audited.attack(attack, Stand.FILE)
+    assert raised_by_evidence.value is damaged
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("", "3", "[]", '{"reason": 3}', '{"attack": "x"}', '{"score": "high"}'),
+        json.dumps({"attack": "x", "stand": "file", "policy": "p", "reason": 3}),
+        json.dumps({"attack": "x", "stand": "file", "policy": "other", "reason": "too few"}),
+        json.dumps(finding(Verdict.PASS).to_json() | {"score": "high"}),
+        json.dumps(replace(finding(Verdict.PASS), attack="y").to_json()),
+        json.dumps(replace(finding(Verdict.PASS), frames=10**400).to_json() | {"score": 10**400}),
+    ],
+)
+def test_damaged_results_are_refused_with_the_file_to_delete(store: Store, tmp_path: Path, content: str) -> None:
+    for name, read in (
+        ("x-file.json", lambda: kept(store, finding(Verdict.PASS))),
+        ("appearance.json", lambda: store.kept_appearance(lambda: LOOKS)),
+        ("options.json", lambda: Store.open(tmp_path, "p", {"seed": 1})),
+    ):
+        path = store.folder / name
+        path.write_text(content)
+        with pytest.raises((InputError, OutputError)) as raised:
+            read()
+        if isinstance(raised.value, InputError):
+            assert str(raised.value).startswith(f"{path} is damaged")
+            assert raised.value.hint == f"delete {path} and audit again"
+        else:
+            assert name == "options.json"
+            assert "was made with seed None" in str(raised.value)
 
 
 def test_intervals() -> None:
@@ -39,3 +153,15 @@ def test_intervals() -> None:
     assert mean_interval(np.ones(3), np.random.default_rng(0)) == Interval(1, 1)
     with pytest.raises(InputError):
         share_interval(0, 0)
+
+
+def test_the_interval_of_few_shares_holds_their_mean_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    samples = rng.normal(0.5, 0.1, (2000, 4))
+    held = [one.low <= 0.5 <= one.high for one in map(few_shares_interval, samples)]
+    assert 0.935 < np.mean(held) < 0.965
+    resampled = [one.low <= 0.5 <= one.high for one in (mean_interval(values, rng) for values in samples[:100])]
+    assert np.mean(resampled) < 0.9
+    assert few_shares_interval(np.array([1.0, 0.9])) == Interval(few_shares_interval(np.array([0.9, 1.0])).low, 1)
+    with pytest.raises(InputError):
+        few_shares_interval(np.ones(1))

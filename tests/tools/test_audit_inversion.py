@@ -1,20 +1,12 @@
-"""The learned inversion undoes an order that stays, and its training can be stopped and continued."""
+"""The learned inversion undoes an order that stays, and no other."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
-import torch
 from scipy.ndimage import gaussian_filter
 
-from audit.attacks import inversion
 from audit.attacks.inversion import Budget, Pairs, invert, peak_ratio, similarity, train
-from keyvault.errors import InputError
 
 SIDE = 8
 SHAPE = (SIDE, SIDE)
@@ -39,31 +31,6 @@ def test_only_an_order_that_stays_is_undone(fixed: bool) -> None:
     ratio = peak_ratio(invert(network, stored, SHAPE), held.plain).mean()
     mean = peak_ratio(np.broadcast_to(np.float32(0.5), held.plain.shape), held.plain).mean()
     assert ratio > mean + 6 if fixed else ratio < mean + 1
-
-
-def test_training_continues_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pairs, budget, file = Pairs(scenes(60, 0), tables(5), SHAPE), Budget(5, 4, 4), tmp_path / "inversion.pt"
-    whole = train(pairs, budget, np.random.default_rng(0))
-    real = inversion._batches
-
-    def stopped(*arguments: Any) -> Iterator[Any]:
-        yield from islice(real(*arguments), 3)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(inversion, "_SAVE_EVERY", 2)
-    monkeypatch.setattr(inversion, "_batches", stopped)
-    with pytest.raises(KeyboardInterrupt):
-        train(pairs, budget, np.random.default_rng(0), file)
-    monkeypatch.setattr(inversion, "_batches", real)
-    assert torch.load(file, weights_only=True)["step"] == 2
-    again = train(pairs, budget, np.random.default_rng(0), file)
-    for name, value in whole.state_dict().items():
-        assert torch.equal(value, again.state_dict()[name])
-    with pytest.raises(InputError):
-        train(pairs, Budget(6, 4, 4), np.random.default_rng(0), file)
-    file.write_bytes(b"no checkpoint")
-    with pytest.raises(InputError):
-        train(pairs, budget, np.random.default_rng(0), file)
 
 
 def test_similarity_of_equal_and_of_unlike_pictures() -> None:

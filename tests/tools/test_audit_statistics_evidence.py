@@ -6,15 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from test_audit_statistics import STACKED, scenes
 
-from audit.attack import Attack, Evidence, control_policy
+from audit.attack import OF_THE_POLICY, Attack, Evidence, control_policy
 from audit.attacks import fixed_pattern, histogram_classifier, reidentification, reuse, weak_seed, wrong_key
 from audit.finding import Finding, Stand, Verdict
 from audit.material import make_material
 from audit.own_home import own_home
+from inference.session import ShuffledFrame
 from keyvault.errors import InputError
-from keyvault.policy import Policy, Unit
+from keyvault.policy import Cfa, Policy, Unit
 
 FIXED = control_policy(STACKED)
 
@@ -26,17 +28,17 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wrong_key, "FRAMES", 10)
 
 
-def evidence(policy: Policy, frames: int = 60) -> Evidence:
-    """Scenes of two classes: reddish ones and others."""
-    labels = np.arange(frames + 300) % 2
+def evidence(policy: Policy, frames: int = 60, every: int = 2) -> Evidence:
+    """Scenes of two classes: reddish ones, every second or so, and others."""
+    labels = (np.arange(frames + 300) % every == 0).astype(np.int64)
     images = scenes(frames + 300) // 2
     images[..., 0] += (100 * labels)[:, None, None].astype(np.uint8)
     under, control = (make_material(images[:frames], one, labels[:frames]) for one in (policy, control_policy(policy)))
     return Evidence("small", under, control, images[frames:], labels[frames:])
 
 
-def finding(attack: Attack, policy: Policy, stand: Stand, frames: int = 60) -> Finding:
-    found = attack.run(evidence(policy, frames), stand, np.random.default_rng(0))
+def finding(attack: Attack, policy: Policy, stand: Stand, frames: int = 60, every: int = 2) -> Finding:
+    found = attack.run(evidence(policy, frames, every), stand, np.random.default_rng(0))
     assert found.attack == attack.name
     assert found.policy == "small"
     assert found.stand is stand
@@ -66,6 +68,12 @@ def test_keys_are_neither_small_nor_nearly_right(attack: Attack, policy: Policy)
     assert found.score < 0.01
 
 
+def test_a_class_that_most_frames_have_is_not_told_from_noise() -> None:
+    held, broken = (finding(histogram_classifier.ATTACK, one, Stand.FILE, 100, every=5) for one in (STACKED, FIXED))
+    assert held.chance == broken.chance == 0.8
+    assert (held.verdict, broken.verdict) == (Verdict.PASS, Verdict.FAIL)
+
+
 def test_values_tell_the_scene_in_memory_whatever_the_policy() -> None:
     assert finding(reidentification.ATTACK, STACKED, Stand.MEMORY).verdict is Verdict.FAIL
 
@@ -84,16 +92,81 @@ def test_too_few_frames_to_break_the_control_are_inconclusive() -> None:
 
 def test_scenes_without_classes_train_no_classifier() -> None:
     known = evidence(STACKED)
-    nameless = replace(known, labels=np.full(len(known.labels), -1, np.int64))
+    none = np.full(len(known.labels), -1, np.int64)
+    nameless = replace(known, labels=none, control=replace(known.control, labels=none[: len(known.control)]))
     for attack, stand in ((histogram_classifier.ATTACK, Stand.FILE), (wrong_key.ATTACK, Stand.MEMORY)):
         with pytest.raises(InputError, match="class"):
             attack.run(nameless, stand, np.random.default_rng(0))
 
 
+def test_attacks_that_make_their_own_frames_want_none_and_say_so() -> None:
+    for attack in (wrong_key.ATTACK, fixed_pattern.ATTACK):
+        assert attack.frames_needed == 0
+        assert OF_THE_POLICY in finding(attack, STACKED, Stand.FILE, 1).note
+
+
+def test_only_scenes_of_the_networks_size_are_classified_under_wrong_keys() -> None:
+    with pytest.raises(InputError, match="32x32"):
+        finding(wrong_key.ATTACK, STACKED, Stand.MEMORY)
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> Evidence:
+    """Frames of 32 x 32, of which a stand-in for the network says how many samples are where they were."""
+    policy = Policy(32, 32, Cfa.NONE, 3, bits=8)
+    labels = np.arange(10) % 2
+    images = np.random.default_rng(0).integers(0, 256, (20, 32, 32, 3), np.uint8)
+    under, control = (make_material(images[:10], one, labels) for one in (policy, control_policy(policy)))
+    plain = under.plain
+
+    def said(network: object, settings: object, frames: list[ShuffledFrame]) -> torch.Tensor:
+        same = [(one.permutation.undo(one.samples) == scene).mean() for one, scene in zip(frames, plain, strict=True)]
+        return torch.from_numpy(np.where(np.array(same) > 0.5, labels, 2))
+
+    monkeypatch.setattr(wrong_key, "classes", said)
+    return Evidence("small", under, control, images[10:], labels)
+
+
+def test_a_key_that_is_one_bit_off_is_as_good_as_any(large: Evidence) -> None:
+    found = wrong_key.run(large, Stand.MEMORY, np.random.default_rng(0))
+    assert (found.score, found.chance, found.verdict) == (0, 0, Verdict.PASS)
+    assert "with the right key 100.0%, with a wrong mask alone 0.0%" in found.note
+
+
+def test_a_key_whose_bits_do_not_count_fails(large: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wrong_key, "flipped", lambda key, bit: key)
+    found = wrong_key.run(large, Stand.MEMORY, np.random.default_rng(0))
+    assert (found.score, found.verdict) == (1, Verdict.FAIL)
+
+
+def test_a_network_that_is_right_by_chance_is_not_told_from_that() -> None:
+    rng = np.random.default_rng(0)
+    hard = rng.random(300) < 0.5
+    hits, by_chance = (~hard & (rng.random(300) < 0.5) for _ in range(2))
+    found = wrong_key.paired_interval(hits, by_chance, rng)
+    assert found.low <= by_chance.mean() <= found.high
+    assert found.low <= hits.mean() <= found.high
+    better = wrong_key.paired_interval(hits | (rng.random(300) < 0.3), by_chance, rng)
+    assert better.low > by_chance.mean()
+
+
+@pytest.mark.parametrize("unit", [Unit.PHOTOSITE, Unit.QUAD])
+def test_keys_that_are_unrelated_are_seldom_taken_for_alike(unit: Unit) -> None:
+    policy = Policy(64, 64, unit=unit)
+    chance, size = wrong_key.chance_of_a_place(policy), wrong_key.photosites_of_element(policy)
+    stayed = size * np.random.default_rng(0).poisson(256, 1000)
+    warned = np.mean([wrong_key.stayed_interval(int(count), policy).low > chance for count in stayed])
+    assert 0.01 < warned < 0.05
+
+
+def captured(policy: Policy) -> wrong_key.Captured:
+    return wrong_key.capture(policy, scenes(1).astype(np.uint16), np.zeros(1, np.int64))
+
+
 def test_half_a_key_shows_in_the_positions() -> None:
     with own_home(STACKED) as home:
         opened = home.opened()
-    frame = wrong_key.capture(STACKED, scenes(1), np.zeros(1, np.int64)).frames[0]
+    frame = captured(STACKED).frames[0]
     whole = wrong_key.equal_places(opened, frame, range(256))
     half = wrong_key.equal_places(opened, frame, range(256), wrong_key.first_half)
     assert max(whole) < 10
@@ -112,8 +185,8 @@ def test_half_a_key_shows_in_the_positions() -> None:
 )
 def test_chance_of_a_place(policy: Policy, chance: float) -> None:
     assert wrong_key.chance_of_a_place(policy) == chance
-    captured = wrong_key.capture(policy, scenes(1), np.zeros(1, np.int64))
-    stayed = wrong_key.equal_places(captured.opened, captured.frames[0], range(256))
+    under = captured(policy)
+    stayed = wrong_key.equal_places(under.opened, under.frames[0], range(256))
     assert sum(stayed) / 256 / policy.photosites == pytest.approx(chance, rel=0.5)
 
 

@@ -148,9 +148,8 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
         note=(
             f"{NETWORK}, by rekey_every. "
             + ". ".join(f"{name}: {one}" for name, one in sites.items())
-            + f". The score is "
-            f"the first layer's at {DEFAULT_REKEY}, the default, over {len(scores)} layouts. The attacker sees feature maps and no tables; the "
-            "frames' policy makes no difference."
+            + f". The score is the first layer's at {DEFAULT_REKEY}, the default, over {len(scores)} layouts. The "
+            "attacker sees feature maps and no tables; the frames' policy makes no difference."
         ),
         pictures=shown.pictures,
     )

@@ -135,8 +135,8 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
         frames=trials,
         smallest_breaking=1 if interval.low > scale.fail else None,
         note=(
-            f"Two layers, trained on the histograms of {len(labelled)} other scenes, see one frame at a time. Chance is "
-            "the share of the frames' commonest class."
+            f"Two layers, trained on the histograms of {len(labelled)} other scenes, see one frame at a time. Chance "
+            "is the share of the frames' commonest class."
         ),
     )
 

@@ -93,13 +93,12 @@ def train(pairs: Pairs, budget: Budget, generator: np.random.Generator) -> Inver
     scenes = np.arange(count)
     orders = np.asarray(generator.integers(0, len(pairs.tables), count), np.int64)
     linear = regress(pairs.stored(scenes, orders), pairs.plain)
-    seed = int(generator.integers(2**31))
     with torch.random.fork_rng():
-        torch.manual_seed(seed)
+        torch.manual_seed(int(generator.integers(2**31)))
         network = Inverter(torch.from_numpy(linear), channels, budget.width)
     optimizer = torch.optim.AdamW(network.parameters(), lr=budget.learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, budget.learning_rate, total_steps=budget.steps + 1)
-    for stored, plain in tqdm(_batches(pairs, budget, seed), total=budget.steps, desc="inversion", disable=None):
+    for stored, plain in tqdm(_batches(pairs, budget, generator), total=budget.steps, desc="inversion", disable=None):
         loss = F.l1_loss(network(stored), plain)
         optimizer.zero_grad()
         loss.backward()
@@ -108,9 +107,8 @@ def train(pairs: Pairs, budget: Budget, generator: np.random.Generator) -> Inver
     return network.eval()
 
 
-def _batches(pairs: Pairs, budget: Budget, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _batches(pairs: Pairs, budget: Budget, generator: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:
     """Stored frames and scenes (b, c, h, w) of every step."""
-    generator = np.random.default_rng(seed)
     for _ in range(budget.steps):
         scenes = generator.integers(0, len(pairs.plain), budget.batch)
         orders = generator.integers(0, len(pairs.tables), budget.batch)

@@ -113,11 +113,11 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
 def _note(seconds: float, exact_share: float) -> str:
     hours = SEEDS * seconds / 3600
     return (
-        "A pass says only that this camera is none whose orders come from a small seed, and nothing else of the policy: "
-        "orders are drawn by AES-CTR under a key of 256 bits, so none of these seeds can be right, and half of all keys, "
-        f"at 10^18 tries a second, take {years(2**255, 1e18):.0e} years. What falls is the paper's RandomState: of its "
-        f"2^32 seeds {TRIED} were tried, all take {hours:.0f} core hours a frame. The best ones put {exact_share:.2%} of "
-        "these frames' positions right."
+        "A pass says that the orders come from no small seed, and nothing else of the policy: this product draws them "
+        "by AES-CTR under a key of 256 bits, so none of these seeds can be right, and half of all keys, at 10^18 tries "
+        f"a second, take {years(2**255, 1e18):.0e} years. What falls is the paper's RandomState: of its 2^32 seeds "
+        f"{TRIED} were tried, all take {hours:.0f} core hours a frame. The best ones put {exact_share:.2%} of these "
+        "frames' positions right."
     )
 
 
