@@ -67,3 +67,8 @@ def few_shares_interval(shares: NDArray[np.float64], level: float = LEVEL) -> In
     middle = float(shares.mean())
     half = float(t.ppf((1 + level) / 2, len(shares) - 1) * shares.std(ddof=1) / np.sqrt(len(shares)))
     return Interval(max(middle - half, 0.0), min(middle + half, 1.0))
+
+
+def commonest_share(labels: NDArray[np.int64]) -> float:
+    """The share of the commonest class, (n,): no answer that looks at nothing is right more often."""
+    return float(np.bincount(labels).max() / len(labels))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.attack import Attack, Evidence, control_policy
+from audit.attack import OF_THE_POLICY, Attack, Evidence, control_policy
 from audit.attacks.known_plaintext import BROKEN, exact, guess, put_right
 from audit.attacks.wrong_key import chance_of_a_place
 from audit.finding import Finding, Scale, Stand, judge
@@ -100,7 +100,8 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
         note=(
             f"Charts needed to number the photosites in {LEVELS} levels: {chosen}. Positions of {len(scenes)} other "
             f"frames put right by 1 chart and more: {', '.join(f'{one:.1%}' for one in shares.mean(axis=1))}. The "
-            f"control, a fixed key: {control.mean():.1%}. The camera sees the charts without noise."
+            f"control, a fixed key: {control.mean():.1%}. The camera sees the charts without noise. "
+            f"{OF_THE_POLICY}"
         ),
         pictures=_pictures(material, chosen, stand),
     )
@@ -121,6 +122,6 @@ ATTACK = Attack(
     name=NAME,
     title="Charts shown to the camera give the positions of other frames",
     stands=(Stand.FILE, Stand.MEMORY),
-    frames_needed=1,
+    frames_needed=0,
     run=run,
 )

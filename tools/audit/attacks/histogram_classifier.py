@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from audit.attack import Attack, Evidence
 from audit.attacks.reidentification import quantiles
 from audit.finding import Finding, Scale, Stand, judge
-from audit.intervals import share_interval
+from audit.intervals import commonest_share, share_interval
 from audit.material import Material
 from audit.views import known, seen
 from keyvault.errors import InputError
@@ -104,10 +104,7 @@ def correct(classifier: Classifier, material: Material, stand: Stand) -> int:
 
 
 def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Finding:
-    """Train on the known scenes that have a class, and classify frames.
-
-    Chance is the share of the frames' commonest class: no answer that looks at nothing is right more often.
-    """
+    """Train on the known scenes that have a class, and classify frames; chance is the commonest class."""
     material, control = evidence.material.first(FRAMES), evidence.control.first(FRAMES)
     labelled = np.flatnonzero(evidence.labels >= 0)[:SCENES]
     if not labelled.size or material.labels.min() < 0:
@@ -117,7 +114,7 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
     plain = features(known(evidence.scenes[labelled], material.policy), _PLAIN_LEVELS)
     classifier = train(plain, evidence.labels[labelled], generator)
     hits, trials = correct(classifier, material, stand), len(material)
-    chance = float(np.bincount(material.labels).max() / trials)
+    chance = commonest_share(material.labels)
     scale = Scale("share of frames classified rightly", chance, chance + _ABOVE_CHANCE * (1 - chance))
     interval, control_interval = (
         share_interval(count, len(frames.labels))

@@ -16,7 +16,7 @@ from skimage.metrics import structural_similarity
 from audit import views
 from audit.attack import Attack, Evidence
 from audit.finding import Finding, Scale, Stand, Verdict, judge
-from audit.intervals import mean_interval, share_interval
+from audit.intervals import commonest_share, mean_interval, share_interval
 from audit.material import Material, make_material
 from keyvault.errors import InputError
 from keyvault.policy import Cfa, FrameKeys, Policy, Protection, Unit
@@ -186,10 +186,9 @@ def _classified(frames: Floats, labels: Labels, known: Known, policy: Policy) ->
         return ""
     hits = int((classes(frames, known, policy) == labels).sum())
     share = share_interval(hits, len(labels))
-    chance = 1 / len(np.unique(known.labels))
     return (
         f"A linear classifier on bands and histogram names {hits / len(labels):.0%} of the scenes "
-        f"({share.low:.0%} to {share.high:.0%}; chance {chance:.0%})."
+        f"({share.low:.0%} to {share.high:.0%}; the commonest class {commonest_share(labels):.0%})."
     )
 
 

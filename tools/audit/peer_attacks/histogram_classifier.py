@@ -10,7 +10,7 @@ import numpy as np
 
 from audit.attacks import histogram_classifier
 from audit.finding import Finding, Scale, judge
-from audit.intervals import share_interval
+from audit.intervals import commonest_share, share_interval
 from audit.peer_evidence import Images, Labels, PeerAttack, PeerEvidence, Protected
 from audit.peer_features import OF_VALUES, Floats
 from audit.peer_learning import estimated, known_scenes
@@ -25,24 +25,24 @@ def describe(images: Images) -> Floats:
     return np.concatenate([feature(images) for feature in OF_VALUES.values()], axis=1)
 
 
-def classes(protected: Protected) -> tuple[Labels, int]:
-    """The likeliest class of each picture, and how many classes the attacker knows; InputError without classes."""
+def classes(protected: Protected) -> Labels:
+    """The likeliest class of each picture; InputError without classes."""
     if protected.labels.min() < 0:
         raise InputError("pictures without classes cannot be scored", hint="give scenes with classes, such as CIFAR-10")
     scenes = known_scenes(protected, protected.known_labels >= 0)
     labels = protected.known_labels[scenes]
     names = np.unique(labels)
     score = estimated(protected, scenes, describe, (labels[:, None] == names).astype(np.float64))
-    return names[score.argmax(axis=1)], len(names)
+    return np.asarray(names[score.argmax(axis=1)], np.int64)
 
 
 def run(evidence: PeerEvidence, generator: np.random.Generator) -> Finding:  # noqa: ARG001  # draws nothing
-    """Train on the known scenes that have a class, and classify pictures."""
+    """Train on the known scenes that have a class, and classify pictures; chance is the commonest class."""
     material, control = evidence.material.first(PICTURES), evidence.control.first(PICTURES)
-    guess, count = classes(material)
-    hits = int((guess == material.labels).sum())
-    of_control = int((classes(control)[0] == control.labels).sum())
-    scale = Scale("share of pictures classified rightly", 1 / count, 1 / count + _ABOVE_CHANCE * (1 - 1 / count))
+    hits = int((classes(material) == material.labels).sum())
+    of_control = int((classes(control) == control.labels).sum())
+    chance = commonest_share(material.labels)
+    scale = Scale("share of pictures classified rightly", chance, chance + _ABOVE_CHANCE * (1 - chance))
     interval = share_interval(hits, len(material))
     return Finding(
         attack=PEER_ATTACK.name,
