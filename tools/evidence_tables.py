@@ -15,6 +15,7 @@ from json_files import read_json
 Found = Mapping[str, Any]
 _LABELS, _BOXES = "segmentation-", "detection-"
 _RANDOM = "random weights"
+AUDITS = ("audit", "audit-peers")
 
 
 def render(paths: Mapping[str, Path], folder: Path) -> str:
@@ -32,11 +33,11 @@ def render(paths: Mapping[str, Path], folder: Path) -> str:
 
 
 def render_audit(paths: Mapping[str, Path], folder: Path) -> str:
-    """Every finding of the newest audit; a sentence if there is none."""
-    if "audit" not in paths:
+    """Every finding of the newest audits, of policies and of peers; a sentence if there is none."""
+    found = {paths[name]: read_json(paths[name]) for name in AUDITS if name in paths}
+    if not found:
         return "No audit of all policies is recorded here yet."
-    found = read_json(paths["audit"])
-    return f"{heading(paths['audit'], found, folder)}\n\n{full_tables(found)}"
+    return "\n\n".join(f"{heading(path, one, folder)}\n\n{full_tables(one)}" for path, one in found.items())
 
 
 def _whole(title: str, path: Path | None, folder: Path, table: Callable[[Found], str]) -> str:

@@ -290,9 +290,9 @@ def test_records_that_were_changed_are_found_with_the_key(site: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "level", "words"),
     [
-        (("--protection", "shuffle", "--frame-keys", "fixed"), "problem", "300 frames all of them"),
-        (("--protection", "shuffle"), "problem", "42 %"),
-        (("--protection", "shuffle", "--scope", "row"), "problem", "52 %"),
+        (("--protection", "shuffle", "--frame-keys", "fixed"), "problem", "200 frames all of them"),
+        (("--protection", "shuffle"), "problem", "43 %"),
+        (("--protection", "shuffle", "--scope", "row"), "problem", "0.58"),
         (("--protection", "shuffle", "--unit", "quad"), "problem", "2 x 2"),
         (("--scope", "row"), "warning", "the mask hides the values"),
         (("--scope", "band:2"), "warning", "band of 2 of 48 rows"),
