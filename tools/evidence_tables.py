@@ -21,9 +21,7 @@ AUDITS = ("audit", "audit-peers")
 def render(paths: Mapping[str, Path], folder: Path) -> str:
     """All tables, of the newest files by name; links to them are relative to ``folder``."""
     blocks = [
-        _whole(
-            "Table 1 of the paper", paths.get("table1"), folder, lambda found: table1.table.render(found["networks"])
-        ),
+        _whole("Table 1 of the paper", paths.get("table1"), folder, _table1),
         _rows(_of_kind(paths, _LABELS), _label_lines, folder),
         _rows(_of_kind(paths, _BOXES), _box_lines, folder),
         _whole("The privacy audit", paths.get("audit"), folder, summary_table),
@@ -45,6 +43,14 @@ def _whole(title: str, path: Path | None, folder: Path, table: Callable[[Found],
         return ""
     found = read_json(path)
     return f"**{title}.** {heading(path, found, folder)}\n\n{table(found)}"
+
+
+def _table1(found: Found) -> str:
+    """The networks that were measured, and the names of the others."""
+    measured = [one for one in found["networks"] if one["columns"]]
+    others = [one["network"] for one in found["networks"] if not one["columns"]]
+    left = f"Not measured, for want of trained weights: {', '.join(others)}.\n\n" if others else ""
+    return left + table1.table.render(measured).replace("### ", "#### ")
 
 
 def _of_kind(paths: Mapping[str, Path], kind: str) -> dict[str, Path]:
