@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ from dated_results import heading
 from json_files import read_json
 
 Found = Mapping[str, Any]
-_LABELS, _BOXES = "segmentation-", "detection-"
 _RANDOM = "random weights"
 AUDITS = ("audit", "audit-peers")
 
@@ -22,8 +22,8 @@ def render(paths: Mapping[str, Path], folder: Path) -> str:
     """All tables, of the newest files by name; links to them are relative to ``folder``."""
     blocks = [
         _whole("Table 1 of the paper", paths.get("table1"), folder, _table1),
-        _rows(_of_kind(paths, _LABELS), _label_lines, folder),
-        _rows(_of_kind(paths, _BOXES), _box_lines, folder),
+        LABELS.render(paths, folder),
+        BOXES.render(paths, folder),
         _whole("The privacy audit", paths.get("audit"), folder, summary_table),
         _whole("Table 2 of the paper", paths.get("table2"), folder, lambda found: peers.table.render(found["rows"])),
     ]
@@ -53,17 +53,34 @@ def _table1(found: Found) -> str:
     return left + table1.table.render(measured).replace("### ", "#### ")
 
 
-def _of_kind(paths: Mapping[str, Path], kind: str) -> dict[str, Path]:
-    return {name.removeprefix(kind): path for name, path in paths.items() if name.startswith(kind)}
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A table with a row for each network.
 
+    Attributes:
+        kind: how the names of its result files begin.
+        title: what a cell holds.
+        columns: titles, by the name of what was measured.
+        cell: of one network's figures of one column.
+    """
 
-def _rows(paths: Mapping[str, Path], lines: Callable[[dict[str, Found]], list[str]], folder: Path) -> str:
-    """A table with a row for each network, and below it where each is from."""
-    if not paths:
-        return ""
-    found = {name: read_json(path) for name, path in paths.items()}
-    sources = [f"- {heading(path, found[name], folder).rstrip(':')}" for name, path in paths.items()]
-    return "\n".join([*lines(found), "", *sources])
+    kind: str
+    title: str
+    columns: Mapping[str, str]
+    cell: Callable[[Found], str]
+
+    def render(self, paths: Mapping[str, Path], folder: Path) -> str:
+        """The table, and below it where each row is from; empty if there is no result."""
+        results = {path: read_json(path) for name, path in paths.items() if name.startswith(self.kind)}
+        if not results:
+            return ""
+        lines = [self.title, "", f"| | images | {' | '.join(self.columns.values())} |"]
+        lines.append(f"| --- | ---: |{' --- |' * len(self.columns)}")
+        for path, found in results.items():
+            figures, name = found["figures"], path.stem.partition(self.kind)[2]
+            cells = [self.cell(figures["rows"][column]) for column in self.columns]
+            lines.append(f"| {name}, {_weights(found)} | {figures['images']} | {' | '.join(cells)} |")
+        return "\n".join([*lines, "", *(f"- {heading(*one, folder).rstrip(':')}" for one in results.items())])
 
 
 def _weights(found: Found) -> str:
@@ -71,39 +88,35 @@ def _weights(found: Found) -> str:
     return _RANDOM if "random" in weights else str(weights["file"])
 
 
-def _label_lines(results: dict[str, Found]) -> list[str]:
-    lines = [
-        "**Label maps**, VOC 2012, private frames; a cell: mean IoU, positions labelled as by the plain network.",
-        "",
-        "| | images | plain | keyed | permutation substituted | plain network, shuffled frames |",
-        "| --- | ---: | --- | --- | --- | --- |",
-    ]
-    for name, found in results.items():
-        figures = found["figures"]
-        cells = [_labelled(figures["rows"][row]) for row in ("plain", "keyed", "substituted", "unkeyed")]
-        lines.append(f"| {name}, {_weights(found)} | {figures['images']} | {' | '.join(cells)} |")
-    return lines
-
-
 def _labelled(row: Found) -> str:
     score = f"{100 * row['mean_iou']:.2f} %, " if "mean_iou" in row else ""
     return f"{score}{100 * row['equal_to_plain']:.5f} %"
 
 
-def _box_lines(results: dict[str, Found]) -> list[str]:
-    lines = [
-        "**Boxes**, private frames; a cell: boxes that equal one of the plain detector's, of its boxes.",
-        "",
-        "| | images | keyed | permutation substituted | plain, shuffled frames | plain, float64 for float32 |",
-        "| --- | ---: | --- | --- | --- | --- |",
-    ]
-    for name, found in results.items():
-        figures = found["figures"]
-        cells = [_boxed(figures["rows"][row]) for row in ("keyed", "substituted", "unkeyed", "rounding")]
-        lines.append(f"| {name}, {_weights(found)} | {figures['images']} | {' | '.join(cells)} |")
-    return lines
-
-
 def _boxed(row: Found) -> str:
     score = f"AP {100 * row['precision']['ap']:.2f} %, " if "precision" in row else ""
     return f"{score}{row['agreement']['equal']:,} of {row['agreement']['boxes']:,}"
+
+
+LABELS = Comparison(
+    "segmentation-",
+    "**Label maps**, VOC 2012, private frames; a cell: mean IoU, positions labelled as by the plain network.",
+    {
+        "plain": "plain",
+        "keyed": "keyed",
+        "substituted": "permutation substituted",
+        "unkeyed": "plain network, shuffled frames",
+    },
+    _labelled,
+)
+BOXES = Comparison(
+    "detection-",
+    "**Boxes**, private frames; a cell: boxes that equal one of the plain detector's, of its boxes.",
+    {
+        "keyed": "keyed",
+        "substituted": "permutation substituted",
+        "unkeyed": "plain, shuffled frames",
+        "rounding": "plain, float64 for float32",
+    },
+    _boxed,
+)
