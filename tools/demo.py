@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
-import skimage
 import torch
 
 import adc_firmware
 import contact_sheet
 import inference
+from example_photograph import PHOTOGRAPH
 from inference.session import Session, ShuffledFrame
 from keyvault.console import Command, native_messages_off
 from keyvault.errors import OutputError, PrivcamError
@@ -31,7 +31,6 @@ from sensor_sim.photograph import decode
 from sensor_sim.photograph import read as read_photograph
 from sensor_sim.pixel import ExposedArray
 
-PHOTOGRAPH = Path(skimage.__file__).parent / "data" / "chelsea.png"
 SIZE = "384x256"
 SEED = 7
 MODEL = "resnet20"

@@ -43,8 +43,8 @@ from keyvault.console import Command
 from keyvault.errors import InputError
 from keyvault.files import check_outputs
 from keyvault.policy import Policy
+from quad_scenes import quad_scene
 from random_weights import CALIBRATION, calibrate
-from replay_dataset import quad_scene
 
 ROWS = {
     "plain": "plain detector, plain images",

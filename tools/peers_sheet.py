@@ -17,7 +17,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from cifar10 import SIDE
-from demo import PHOTOGRAPH
+from example_photograph import PHOTOGRAPH
 from keyvault.console import Command
 from keyvault.errors import InputError
 from keyvault.files import make_folder

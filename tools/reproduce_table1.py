@@ -22,12 +22,12 @@ import cifar10
 from dated_results import write_dated
 from keyvault.console import Command
 from keyvault.files import make_folder
-from peers.table import find_runs
 from private_replays import DEFAULT_REPLAYS, SETTINGS, SPLITS, prepare
 from table1.measuring import Effort, Job
 from table1.networks import NETWORKS, Candidate, candidates
 from table1.summary import summarise
 from table1.table import render
+from training_runs import find_runs
 
 DEFAULT_FOLDER = Path(__file__).parents[1] / "docs" / "results"
 

@@ -33,7 +33,8 @@ from peers.block_cipher import Images
 from peers.cost import measure_cost
 from peers.inference_cost import measure_inference
 from peers.registry import PEERS
-from peers.table import find_runs, render, row, verdict_of
+from peers.table import render, row, verdict_of
+from training_runs import find_runs
 
 DEFAULT_FOLDER = Path(__file__).parents[1] / "docs" / "results"
 IMAGES, MOST_IMAGES = 500, 1000

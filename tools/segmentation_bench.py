@@ -22,7 +22,7 @@ from inference.layout import KeyedTensor
 from inference.module import KeyedModule
 from inference.session import ShuffledFrame
 from normalised import normalised, planes
-from replay_dataset import quad_scene
+from quad_scenes import quad_scene
 from voc import Example
 
 

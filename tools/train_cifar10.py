@@ -26,6 +26,7 @@ from torch import Tensor
 import cifar10
 from accuracy import Accuracy
 from checkpoints import stored_precision
+from cifar10 import TRAINED_IMAGES
 from fingerprint import file_digest, weights_hold_out, weights_metadata
 from inference.errors import DeviceUnavailableError
 from inference.models import CIFAR10_MEAN, CIFAR10_STD
@@ -46,10 +47,9 @@ from training import (
     measure,
     protect,
 )
+from training_runs import RESULT
 
-TRAINED_IMAGES = 45_000
 MAX_SEED = 2**32 - 1
-RESULT = "result.json"
 
 
 def _split(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Split:

@@ -33,7 +33,7 @@ from inference.pictures import Found, label_png, overlaid, png, voc_palette, wit
 from inference.session import open_session
 from inference.weights import load_weights
 from keyvault.policy import Cfa, Policy
-from replay_dataset import quad_scene
+from quad_scenes import quad_scene
 from sensor_sim import Camera
 
 DETECTOR = "torchvision:ssdlite320_mobilenet_v3_large"

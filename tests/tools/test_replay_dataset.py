@@ -27,6 +27,7 @@ from keyvault.hosts import generate_host_key
 from keyvault.issuing import Terms
 from keyvault.policy import Cfa, Policy
 from keyvault.vault import Vault
+from quad_scenes import quad_scene
 from sensor_sim import Shot, expose
 from sensor_sim.photograph import from_image
 from sensor_sim.settings import CameraSettings, PixelModel
@@ -341,10 +342,10 @@ def test_a_full_disk_leaves_the_complete_shards(keys: Path, monkeypatch: pytest.
 def test_a_quad_scene_is_the_policys_mosaic() -> None:
     item = Item(IMAGES[0], 0, "item")
     for cfa in (Cfa.RGGB, Cfa.BGGR, Cfa.GRBG, Cfa.GBRG):
-        scene = replay_dataset.quad_scene(item, Policy(64, 64, cfa))
+        scene = quad_scene(item, Policy(64, 64, cfa))
         quads = scene.dn.reshape(32, 2, 32, 2).transpose(0, 2, 1, 3).reshape(32, 32, 4)
         for channel, colour in enumerate("RGB"):
             mean = quads[:, :, [c == colour for c in cfa]].mean(axis=2)
             assert np.array_equal(mean, IMAGES[0][:, :, channel])
     with pytest.raises(PolicyError):
-        replay_dataset.quad_scene(item, Policy(32, 32))
+        quad_scene(item, Policy(32, 32))

@@ -25,7 +25,7 @@ from inference.models.presets import WEIGHTS_FOLDER
 from inference.weights import load_weights
 from keyvault.errors import InputError
 from private_replays import SETTINGS, prepare, stranger_images, viewed
-from replay_dataset import quad_scene
+from quad_scenes import quad_scene
 from reproduce_table1 import main, tuned_run
 from table1 import parts, summary, table
 from table1.counting import Bench, count_shard

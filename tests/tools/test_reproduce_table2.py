@@ -17,10 +17,11 @@ import reproduce_table2
 from keyvault.errors import InputError
 from peers.cost import lossless_bytes, measure_cost, sizes
 from peers.registry import PEERS
-from peers.table import find_runs, render, row, runs_of, unseen, verdict_of
+from peers.table import render, row, runs_of, verdict_of
 from recipe import Recipe
 from reproduce_table2 import main
 from sensor_sim.photograph import decode
+from training_runs import find_runs, unseen
 
 
 def run_of(model: str, transform: str, epochs: int = 3) -> dict[str, Any]:

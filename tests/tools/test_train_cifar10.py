@@ -26,10 +26,10 @@ from fingerprint import weights_hold_out
 from inference.models.presets import WEIGHTS_FOLDER
 from keyvault.errors import InputError
 from peers.registry import PEERS
-from peers.table import find_runs, unseen
 from recipe import Recipe
 from train_cifar10 import main
 from training import Split, Training, augment
+from training_runs import find_runs, unseen
 
 RECIPE = Recipe(model="resnet20", epochs=1, batch=32, learning_rate=0.1, seed=1, precision="float32")
 

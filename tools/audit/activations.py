@@ -21,7 +21,7 @@ from inference.module import KeyedModule
 from inference.session import ShuffledFrame
 from keyvault.errors import InputError
 from keyvault.policy import Policy
-from replay_dataset import quad_scene
+from quad_scenes import quad_scene
 from sensor_sim import Camera
 
 NETWORK = "resnet20"

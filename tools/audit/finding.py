@@ -103,6 +103,39 @@ class Finding:
     note: str = ""
     pictures: Pictures = field(default_factory=dict)
 
+    @classmethod
+    def judged(
+        cls,
+        scale: Scale,
+        interval: Interval,
+        *,
+        attack: str,
+        stand: Stand,
+        policy: str,
+        score: float,
+        control_broke: bool,
+        frames: int,
+        smallest_breaking: int | None = None,
+        note: str = "",
+        pictures: Pictures | None = None,
+    ) -> Finding:
+        """A finding with the verdict that :func:`judge` has on it; nothing breaks a policy that did not fail."""
+        verdict = judge(scale, interval, control_broke)
+        return cls(
+            attack=attack,
+            stand=stand,
+            policy=policy,
+            score=score,
+            unit=scale.unit,
+            chance=scale.chance,
+            interval=interval,
+            verdict=verdict,
+            frames=frames,
+            smallest_breaking=smallest_breaking if verdict is Verdict.FAIL else None,
+            note=note,
+            pictures=pictures or {},
+        )
+
     def to_json(self) -> dict[str, Any]:
         """The finding as JSON values; pictures as NumPy files in base64."""
         names = ("attack", "score", "unit", "chance", "policy", "frames", "smallest_breaking", "note")

@@ -15,7 +15,7 @@ from image_sources import Item
 from inference import open_session
 from keyvault.errors import InputError
 from keyvault.policy import Cfa, Policy
-from replay_dataset import WHITE, quad_scene
+from quad_scenes import WHITE, quad_scene
 from sensor_sim import Camera, DnScene
 
 Labels = NDArray[np.int64]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from audit.finding import Stand
 from audit.material import Material, scene_of
 from keyvault.policy import Policy
-from replay_dataset import WHITE
+from quad_scenes import WHITE
 
 Samples = NDArray[np.uint16]
 

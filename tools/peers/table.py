@@ -6,16 +6,13 @@ What nobody has measured stays None and is printed as "not trained", "not measur
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-from accuracy import Accuracy
-from json_files import read_kept
+from cifar10 import TRAINED_IMAGES
 from keyvault.errors import InputError
 from peers.registry import AUDIT_PREFIX, PEERS, Peer
-from recipe import PLAIN, recipe_of
-from train_cifar10 import RESULT, TRAINED_IMAGES
+from recipe import PLAIN
+from training_runs import budget, unseen
 
 #: Verdicts of an audit, the worst first.
 VERDICTS = ("fail", "inconclusive", "warn", "pass")
@@ -23,41 +20,6 @@ HEADER = (
     "| | network | parameters, M | accuracy on unseen images | trained | transformation, us an image | inference, x "
     "| PNG, x | WebP, x | audit |\n| --- | --- | ---: | --- | --- | ---: | ---: | ---: | ---: | --- |"
 )
-
-
-_HELD_OUT, _TEST = "held out", "test"
-_COUNTS = {"correct": int, "total": int}
-_RUN = {"recipe": dict, "parameters": int, "accuracy": {_HELD_OUT: _COUNTS, _TEST: _COUNTS}, "device": str}
-
-
-def find_runs(folder: Path) -> list[dict[str, Any]]:
-    """Results of finished trainings in the folders of FOLDER, at any depth.
-
-    Raises:
-        InputError: one of them was not written by train_cifar10.
-    """
-    return [read_run(path) for path in sorted(folder.rglob(RESULT))]
-
-
-def read_run(path: Path) -> dict[str, Any]:
-    """The result of a finished training, with every member of its recipe and ``holds_out``.
-
-    Raises:
-        InputError: the file was not written by train_cifar10.
-    """
-    run = read_kept(path, _RUN, "a result of train_cifar10", _countable)
-    recipe = recipe_of(run["recipe"], path)
-    return run | {"recipe": asdict(recipe), "holds_out": run.get("holds_out", recipe.init == PLAIN) is True}
-
-
-def _countable(run: dict[str, Any]) -> bool:
-    return all(0 <= part["correct"] <= part["total"] and part["total"] > 0 for part in run["accuracy"].values())
-
-
-def unseen(run: dict[str, Any]) -> Accuracy:
-    """On images never trained on: all that were held out, or the test file alone if the run's start saw the others."""
-    parts = {name: Accuracy(part["correct"], part["total"]) for name, part in run["accuracy"].items()}
-    return parts[_HELD_OUT] + parts[_TEST] if run["holds_out"] else parts[_TEST]
 
 
 def runs_of(name: str, runs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -155,9 +117,3 @@ def _accuracy(found: dict[str, Any], run: dict[str, Any] | None) -> str:
     measured = str(unseen(run)) if run else "not trained"
     published = found["published"]
     return f"{measured}; published: {published['accuracy_percent']:.2f} %" if published else measured
-
-
-def budget(run: dict[str, Any]) -> str:
-    """How long a run of train_cifar10 was."""
-    epochs = run["recipe"]["epochs"]
-    return f"{epochs} epoch{'s' * (epochs != 1)}, {run['recipe']['precision']}, {run['device']}"

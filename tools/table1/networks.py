@@ -14,8 +14,7 @@ from inference.imaging.settings import Triple
 from inference.models import Preset
 from inference.models.presets import IMAGENET_MEAN, IMAGENET_STD
 from keyvault.errors import InputError
-from peers.table import budget, read_run
-from train_cifar10 import RESULT
+from training_runs import RESULT, budget, read_run
 
 #: In the order of the table: the paper's, then those whose weights are to be had.
 NETWORKS = ("vgg16", "preresnet110", "resnet20", "resnet32")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from train_cifar10 import TRAINED_IMAGES
+from cifar10 import TRAINED_IMAGES
 
 TRAINED, HELD_OUT, TEST = "trained on", "held out", "test"
 PARTS = (TRAINED, HELD_OUT, TEST)

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from accuracy import Accuracy
-from peers.table import budget, unseen
+from cifar10 import TRAINED_IMAGES
 from private_replays import SETTINGS
 from table1.counting import ROWS
 from table1.networks import training_command, tuning_command
 from table1.parts import TEST
-from train_cifar10 import TRAINED_IMAGES
+from training_runs import budget, unseen
 
 TUNED = "tuned"
 _TITLES = {

@@ -17,7 +17,7 @@ from audit.activations import DEFAULT_REKEY, FIRST, INPUT, NETWORK, NEVER, Recor
 from audit.attack import Attack, Evidence
 from audit.attacks.activation_jigsaw import BROKEN, REFERENCES, SCENE, picture
 from audit.attacks.correlation import Places, arrange, shares, upright
-from audit.finding import Finding, Scale, Stand, judge
+from audit.finding import Finding, Scale, Stand
 from audit.intervals import few_shares_interval
 from audit.neighbours import Bonds, assemble, learn
 
@@ -134,15 +134,14 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
     interval = few_shares_interval(scores)
     broke = all(bool((one.near(NEVER) > BROKEN).all()) for one in sites.values())
     shown = next(one for one in first.attempts if one.whole and one.rekey_every == DEFAULT_REKEY)
-    return Finding(
+    return Finding.judged(
+        scale,
+        interval,
         attack=NAME,
         stand=stand,
         policy=evidence.name,
         score=float(scores.mean()),
-        unit=scale.unit,
-        chance=scale.chance,
-        interval=interval,
-        verdict=judge(scale, interval, broke),
+        control_broke=broke,
         frames=DEFAULT_REKEY,
         smallest_breaking=first.smallest_breaking,
         note=(

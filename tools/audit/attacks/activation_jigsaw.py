@@ -27,7 +27,7 @@ from audit.activations import (
 )
 from audit.attack import Attack, Evidence
 from audit.attacks.correlation import shares
-from audit.finding import Finding, Scale, Stand, judge
+from audit.finding import Finding, Scale, Stand
 from audit.intervals import mean_interval
 from audit.neighbours import Bonds, assemble, joined, learn
 
@@ -110,17 +110,16 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
     interval = mean_interval(first.scores[:, 2], generator)
     maps, truth, guess = first.recording.maps[0], np.argsort(first.recording.tables[0]), first.guesses[0]
     each = "; ".join(f"{one.recording.site.name} {_in_words(one)}" for one in solved)
-    return Finding(
+    return Finding.judged(
+        scale,
+        interval,
         attack=NAME,
         stand=stand,
         policy=evidence.name,
         score=float(first.scores[:, 2].mean()),
-        unit=scale.unit,
-        chance=scale.chance,
-        interval=interval,
-        verdict=judge(scale, interval, broke),
+        control_broke=broke,
         frames=1,
-        smallest_breaking=1 if broke and interval.low > scale.fail else None,
+        smallest_breaking=1,
         note=(
             f"{NETWORK}, rekey_every 1: {FRAMES} frames, each on its own under an inner layout of its own. Neighbours "
             f"right, exact, within one: {each}. The attacker knows the network and {REFERENCES} scenes, sees feature "

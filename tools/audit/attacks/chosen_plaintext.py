@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from audit.attack import OF_THE_POLICY, Attack, Evidence, control_policy
 from audit.attacks.known_plaintext import BROKEN, exact, guess, put_right
 from audit.attacks.wrong_key import chance_of_a_place
-from audit.finding import Finding, Scale, Stand, judge
+from audit.finding import Finding, Scale, Stand
 from audit.intervals import mean_interval
 from audit.material import Material, make_material
 from audit.views import in_line, picture, seen
 from keyvault.errors import InputError
 from keyvault.policy import Policy
-from replay_dataset import WHITE
+from quad_scenes import WHITE
 
 Images = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -86,15 +86,14 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
     control = attacked(*show(control_policy(policy), scenes), stand)[-1]
     scale = Scale("share of another frame's positions put right", chance_of_a_place(policy), BROKEN)
     intervals = [mean_interval(one, generator) for one in shares]
-    return Finding(
+    return Finding.judged(
+        scale,
+        intervals[-1],
         attack=NAME,
         stand=stand,
         policy=evidence.name,
         score=float(shares[-1].mean()),
-        unit=scale.unit,
-        chance=scale.chance,
-        interval=intervals[-1],
-        verdict=judge(scale, intervals[-1], mean_interval(control, generator).low > BROKEN),
+        control_broke=mean_interval(control, generator).low > BROKEN,
         frames=len(material),
         smallest_breaking=next((count for count, one in enumerate(intervals, 1) if one.low > BROKEN), None),
         note=(

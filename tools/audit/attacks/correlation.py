@@ -15,7 +15,7 @@ from skimage.metrics import structural_similarity
 
 from audit.attack import Attack, Evidence
 from audit.embedding import distances, embed, steps, to_grid, turned
-from audit.finding import Finding, Interval, Scale, Stand, judge
+from audit.finding import Finding, Interval, Scale, Stand
 from audit.intervals import share_interval
 from audit.lattice import SMALLEST, grow, refine_grid, roughness
 from audit.material import Material
@@ -178,15 +178,14 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
     whole = attempts[-1]
     scale = Scale("share of positions exact", whole.chance, BROKEN)
     told = ", ".join(f"{one.frames}: {one.exact:.1%} exact, SSIM {one.ssim:.2f}" for one in attempts)
-    return Finding(
+    return Finding.judged(
+        scale,
+        whole.interval,
         attack=NAME,
         stand=stand,
         policy=evidence.name,
         score=whole.exact,
-        unit=scale.unit,
-        chance=scale.chance,
-        interval=whole.interval,
-        verdict=judge(scale, whole.interval, attempt(control, stand, generator).broke),
+        control_broke=attempt(control, stand, generator).broke,
         frames=whole.frames,
         smallest_breaking=next((one.frames for one in attempts if one.broke), None),
         note=f"By frames: {told}. With all, {whole.near:.1%} of positions are within one row and column.",

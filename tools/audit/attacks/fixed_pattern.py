@@ -15,7 +15,7 @@ from scipy.spatial import KDTree
 from adc_firmware import SingleSlope, frame_permutation
 from audit.attack import OF_THE_POLICY, Attack, Evidence
 from audit.attacks.wrong_key import opened_with
-from audit.finding import Finding, Scale, Stand, judge
+from audit.finding import Finding, Scale, Stand
 from audit.intervals import share_interval
 from audit.own_home import own_home
 from audit.views import in_line
@@ -103,15 +103,14 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
     shipped = averaged(fixed, load_profile(SHIPPED), stand, FRAMES)
     interval = share_interval(*result.pairs(FRAMES))
     breaking = (count for count in COUNTS if share_interval(*result.pairs(count)).low > scale.fail)
-    return Finding(
+    return Finding.judged(
+        scale,
+        interval,
         attack=NAME,
         stand=stand,
         policy=evidence.name,
         score=result.share(FRAMES),
-        unit=scale.unit,
-        chance=chance,
-        interval=interval,
-        verdict=judge(scale, interval, share_interval(*control.pairs(FRAMES)).low > scale.fail),
+        control_broke=share_interval(*control.pairs(FRAMES)).low > scale.fail,
         frames=FRAMES,
         smallest_breaking=next(breaking, None),
         note=(

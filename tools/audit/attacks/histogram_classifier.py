@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from audit.attack import Attack, Evidence
 from audit.attacks.reidentification import quantiles
-from audit.finding import Finding, Scale, Stand, judge
+from audit.finding import Finding, Scale, Stand
 from audit.intervals import commonest_share, share_interval
 from audit.material import Material
 from audit.views import known, seen
@@ -120,17 +120,16 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
         share_interval(count, len(frames.labels))
         for count, frames in ((hits, material), (correct(classifier, control, stand), control))
     )
-    return Finding(
+    return Finding.judged(
+        scale,
+        interval,
         attack=NAME,
         stand=stand,
         policy=evidence.name,
         score=hits / trials,
-        unit=scale.unit,
-        chance=scale.chance,
-        interval=interval,
-        verdict=judge(scale, interval, control_interval.low > scale.fail),
+        control_broke=control_interval.low > scale.fail,
         frames=trials,
-        smallest_breaking=1 if interval.low > scale.fail else None,
+        smallest_breaking=1,
         note=(
             f"Two layers, trained on the histograms of {len(labelled)} other scenes, see one frame at a time. Chance "
             "is the share of the frames' commonest class."

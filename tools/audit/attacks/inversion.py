@@ -20,13 +20,13 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from audit.attack import Attack, Evidence
-from audit.finding import Finding, Pictures, Scale, Stand, judge
+from audit.finding import Finding, Pictures, Scale, Stand
 from audit.intervals import mean_interval
 from audit.inverter import Inverter
 from audit.material import Material
 from audit.views import in_line, known
 from keyvault.errors import InputError
-from replay_dataset import WHITE
+from quad_scenes import WHITE
 
 Floats = NDArray[np.float32]
 _RIDGE = 3e-2  # of the variance of a sample
@@ -198,17 +198,16 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
     broke = mean_interval(similarity(control.guess, control.truth), generator).low > scale.fail
     ratios = [float(peak_ratio(one, found.truth).mean()) for one in (found.guess, found.mean)]
     interval = mean_interval(scores, generator)
-    return Finding(
+    return Finding.judged(
+        scale,
+        interval,
         attack=NAME,
         stand=stand,
         policy=evidence.name,
         score=float(scores.mean()),
-        unit=scale.unit,
-        chance=chance,
-        interval=interval,
-        verdict=judge(scale, interval, broke),
+        control_broke=broke,
         frames=len(scores),
-        smallest_breaking=1 if broke and interval.low > scale.fail else None,
+        smallest_breaking=1,
         note=(
             f"Each of {len(scores)} frames inverted on its own, after learning from {len(evidence.scenes)} other "
             f"scenes for {budget}; a larger budget may reach more. PSNR {ratios[0]:.1f} dB, of the mean scene "

@@ -14,12 +14,12 @@ from scipy.spatial import cKDTree
 
 from audit.attack import Attack, Evidence
 from audit.attacks.wrong_key import chance_of_a_place
-from audit.finding import Finding, Scale, Stand, judge
+from audit.finding import Finding, Scale, Stand
 from audit.intervals import mean_interval
 from audit.material import Material
 from audit.views import in_line, picture, seen
 from keyvault.policy import Cfa, Policy, Unit
-from replay_dataset import WHITE
+from quad_scenes import WHITE
 
 Samples = NDArray[np.uint16]
 Floats = NDArray[np.float64]
@@ -150,15 +150,14 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
     control, _ = attacked(evidence.control.first(FRAMES), stand, generator)
     scale = Scale("share of another frame's positions put right", chance_of_a_place(material.policy), BROKEN)
     intervals = [mean_interval(one, generator) for one in shares]
-    return Finding(
+    return Finding.judged(
+        scale,
+        intervals[-1],
         attack=NAME,
         stand=stand,
         policy=evidence.name,
         score=float(shares[-1].mean()),
-        unit=scale.unit,
-        chance=scale.chance,
-        interval=intervals[-1],
-        verdict=judge(scale, intervals[-1], mean_interval(control[-1], generator).low > BROKEN),
+        control_broke=mean_interval(control[-1], generator).low > BROKEN,
         frames=len(material),
         smallest_breaking=next((count for count, one in enumerate(intervals, 1) if one.low > BROKEN), None),
         note=(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from audit.attack import Attack, Evidence
 from audit.attacks.jigsaw import assemble, cut, join
 from audit.attacks.known_plaintext import bands
-from audit.finding import Finding, Scale, Stand, judge
+from audit.finding import Finding, Scale, Stand
 from audit.intervals import mean_interval
 from audit.material import Material
 from audit.views import in_line, picture, seen
@@ -123,17 +123,16 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
     shape = (policy.height // 2, policy.width // 2)
     scale = Scale("share of neighbours put side by side", chance(shape, policy.band_rows // 2), BROKEN)
     interval = mean_interval(shares, generator)
-    return Finding(
+    return Finding.judged(
+        scale,
+        interval,
         attack=NAME,
         stand=stand,
         policy=evidence.name,
         score=float(shares.mean()),
-        unit=scale.unit,
-        chance=scale.chance,
-        interval=interval,
-        verdict=judge(scale, interval, mean_interval(control, generator).low > BROKEN),
+        control_broke=mean_interval(control, generator).low > BROKEN,
         frames=len(material),
-        smallest_breaking=1 if interval.low > BROKEN else None,
+        smallest_breaking=1,
         note=(
             f"{shape[0] * shape[1]} quads a frame; the best of {len(material)} frames has {shares.max():.1%} of its "
             f"neighbours side by side. The control, pieces of {LARGE} x {LARGE} pixels: {control.mean():.1%}."

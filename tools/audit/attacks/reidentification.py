@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from audit.attack import Attack, Evidence
-from audit.finding import Finding, Scale, Stand, judge
+from audit.finding import Finding, Scale, Stand
 from audit.intervals import share_interval
 from audit.material import Material
 from audit.views import in_line, known, picture, seen
@@ -71,18 +71,16 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
     hits = int((guess == np.arange(count)).sum())
     interval = share_interval(hits, count)
     control_hits = int((control_guess == np.arange(len(control_guess))).sum())
-    verdict = judge(scale, interval, share_interval(control_hits, len(control_guess)).low > _FAIL)
-    return Finding(
+    return Finding.judged(
+        scale,
+        interval,
         attack=NAME,
         stand=stand,
         policy=evidence.name,
         score=hits / count,
-        unit=scale.unit,
-        chance=scale.chance,
-        interval=interval,
-        verdict=verdict,
+        control_broke=share_interval(control_hits, len(control_guess)).low > _FAIL,
         frames=count,
-        smallest_breaking=1 if interval.low > _FAIL else None,
+        smallest_breaking=1,
         note=f"Each frame was looked for by its histogram among {scenes} scenes; its mean alone found {by_mean:.1%}.",
         pictures={"scenes, and below what the histogram found": _pairs(material, guess, others)},
     )

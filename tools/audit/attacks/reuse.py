@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from adc_firmware import frame_permutation
 from adc_firmware.addressing import MaskGenerator
 from audit.attack import Attack, Evidence
-from audit.finding import Finding, Scale, Stand, judge
+from audit.finding import Finding, Scale, Stand
 from audit.intervals import mean_interval
 from audit.own_home import SENSOR, OwnHome, own_home
 from audit.views import in_line, known, picture, seen
@@ -251,15 +251,14 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
     else:
         shares, least = control.shares, control.smallest
     interval = mean_interval(shares, generator)
-    return Finding(
+    return Finding.judged(
+        scale,
+        interval,
         attack=NAME,
         stand=stand,
         policy=evidence.name,
         score=float(shares.mean()),
-        unit=scale.unit,
-        chance=scale.chance,
-        interval=interval,
-        verdict=judge(scale, interval, control.smallest is not None),
+        control_broke=control.smallest is not None,
         frames=len(material),
         smallest_breaking=least if interval.low > _FAIL else None,
         note=_note(refused, control, policy),

@@ -15,12 +15,12 @@ from skimage.metrics import structural_similarity
 
 from audit import views
 from audit.attack import Attack, Evidence
-from audit.finding import Finding, Scale, Stand, Verdict, judge
+from audit.finding import Finding, Scale, Stand
 from audit.intervals import commonest_share, mean_interval, share_interval
 from audit.material import Material, make_material
 from keyvault.errors import InputError
 from keyvault.policy import Cfa, FrameKeys, Policy, Protection, Unit
-from replay_dataset import WHITE
+from quad_scenes import WHITE
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -138,19 +138,17 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
     blind = np.broadcast_to(brightness(known.plain, policy).mean(axis=0), truths.shape)
     scale = Scale("correlation of guess and scene", float(correlations(blind, truths).mean()), BROKEN)
     interval = mean_interval(values, generator)
-    verdict = judge(scale, interval, _breaks(control, known, generator))
     note = f"{_BANDS if policy.band_rows < policy.height else _WHOLE} SSIM {structure(guesses, truths):.2f}. "
-    return Finding(
+    return Finding.judged(
+        scale,
+        interval,
         attack=ATTACK.name,
         stand=stand,
         policy=evidence.name,
         score=float(values.mean()),
-        unit=scale.unit,
-        chance=scale.chance,
-        interval=interval,
-        verdict=verdict,
+        control_broke=_breaks(control, known, generator),
         frames=len(values),
-        smallest_breaking=1 if verdict is Verdict.FAIL else None,
+        smallest_breaking=1,
         note=note + _classified(frames, material.labels, known, policy),
         pictures=_shown(material, guesses, truths, values, stand),
     )

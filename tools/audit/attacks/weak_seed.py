@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.attack import Attack, Evidence
-from audit.finding import Finding, Scale, Stand, judge
+from audit.finding import Finding, Scale, Stand
 from audit.intervals import share_interval
 from audit.views import in_line, picture, seen
 from keyvault.policy import Cfa, Policy
@@ -94,17 +94,16 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
     hits = int((right[:count] > _IN_ORDER).sum())
     interval = share_interval(hits, count)
     views = [picture(restored(frames[i : i + 1], order(seeds[i], policy.photosites))[0], policy) for i in (0, count)]
-    return Finding(
+    return Finding.judged(
+        scale,
+        interval,
         attack=NAME,
         stand=stand,
         policy=evidence.name,
         score=hits / count,
-        unit=scale.unit,
-        chance=scale.chance,
-        interval=interval,
-        verdict=judge(scale, interval, bool((right[count:] > _IN_ORDER).all())),
+        control_broke=bool((right[count:] > _IN_ORDER).all()),
         frames=count,
-        smallest_breaking=1 if interval.low > _FAIL else None,
+        smallest_breaking=1,
         note=_note(seconds, float(right[:count].mean())),
         pictures={"the best seed for this policy, and for a frame under a 12-bit seed": np.concatenate(views, axis=1)},
     )

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 import inference
 from adc_firmware import PrivateFrame, frame_permutation, unmask
 from audit.attack import OF_THE_POLICY, Attack, Evidence
-from audit.finding import Finding, Interval, Scale, Stand, judge
+from audit.finding import Finding, Interval, Scale, Stand
 from audit.intervals import mean_interval, share_interval
 from audit.own_home import own_home
 from audit.subjects import scene_size
@@ -29,7 +29,7 @@ from keyvault.errors import InputError
 from keyvault.expansion import expand
 from keyvault.grant import OpenGrant
 from keyvault.policy import Policy, Protection, Unit
-from replay_dataset import WHITE
+from quad_scenes import WHITE
 from sensor_sim import Camera, DnScene
 
 NAME = "wrong_key"
@@ -193,17 +193,16 @@ def _positions(evidence: Evidence, captured: Captured, generator: np.random.Gene
     stayed = sum(equal_places(opened, frame, range(KEY_BITS)))
     control = sum(equal_places(opened, frame, range(KEY_BITS), first_half))
     interval = stayed_interval(stayed, policy)
-    return Finding(
+    return Finding.judged(
+        scale,
+        interval,
         attack=NAME,
         stand=Stand.FILE,
         policy=evidence.name,
         score=stayed / (KEY_BITS * policy.photosites),
-        unit=scale.unit,
-        chance=scale.chance,
-        interval=interval,
-        verdict=judge(scale, interval, stayed_interval(control, policy).low > scale.fail),
+        control_broke=stayed_interval(control, policy).low > scale.fail,
         frames=1,
-        smallest_breaking=1 if interval.low > scale.fail else None,
+        smallest_breaking=1,
         note=(
             f"Each of {KEY_BITS} bits of the epoch key was flipped. {_under_the_mask(captured, generator)} "
             f"{OF_THE_POLICY}"
@@ -236,17 +235,16 @@ def _classes(evidence: Evidence, captured: Captured, generator: np.random.Genera
             f"with a wrong mask alone {captured.right(captured.opened_with(right, wrong)).mean():.1%}",
             f"with both wrong {captured.right(captured.opened_with(wrong, wrong)).mean():.1%}",
         ]
-    return Finding(
+    return Finding.judged(
+        scale,
+        interval,
         attack=NAME,
         stand=Stand.MEMORY,
         policy=evidence.name,
         score=float(hits.mean()),
-        unit=scale.unit,
-        chance=chance,
-        interval=interval,
-        verdict=judge(scale, interval, least > max(_WORKS, scale.fail)),
+        control_broke=least > max(_WORKS, scale.fail),
         frames=trials,
-        smallest_breaking=1 if interval.low > scale.fail else None,
+        smallest_breaking=1,
         note=(
             f"{NETWORK} on scenes that it was not trained on; values right and positions by a key that is one bit off, "
             f"for each frame another bit. Chance is the same frames under unrelated permutations of the policy. "

@@ -17,7 +17,7 @@ from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 
 from audit.attacks import correlation
 from audit.attacks.single_frame import BROKEN, correlations
-from audit.finding import Finding, Scale, judge
+from audit.finding import Finding, Scale
 from audit.intervals import mean_interval
 from audit.peer_evidence import Images, PeerAttack, PeerEvidence, Protected
 from audit.peer_pictures import grey, side_by_side
@@ -155,15 +155,14 @@ def run(evidence: PeerEvidence, generator: np.random.Generator) -> Finding:
     unit = UNITS[evidence.material.key]
     units = f"blocks of {unit} x {unit} pixels" if unit > 1 else "pixels"
     told = ", ".join(f"{number}: {one.values.mean():.2f}" for number, one in tried.items())
-    return Finding(
+    return Finding.judged(
+        scale,
+        interval,
         attack=PEER_ATTACK.name,
         stand=PEER_ATTACK.stand,
         policy=evidence.name,
         score=float(found.values.mean()),
-        unit=scale.unit,
-        chance=scale.chance,
-        interval=interval,
-        verdict=judge(scale, interval, mean_interval(solve(evidence.control).values, generator).low > scale.fail),
+        control_broke=mean_interval(solve(evidence.control).values, generator).low > scale.fail,
         frames=count,
         smallest_breaking=next((number for number, one in intervals.items() if one.low > scale.fail), None),
         note=(

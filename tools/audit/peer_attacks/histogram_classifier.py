@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from audit.attacks import histogram_classifier
-from audit.finding import Finding, Scale, judge
+from audit.finding import Finding, Scale
 from audit.intervals import commonest_share, share_interval
 from audit.peer_evidence import Images, Labels, PeerAttack, PeerEvidence, Protected
 from audit.peer_features import OF_VALUES, Floats
@@ -44,17 +44,16 @@ def run(evidence: PeerEvidence, generator: np.random.Generator) -> Finding:  # n
     chance = commonest_share(material.labels)
     scale = Scale("share of pictures classified rightly", chance, chance + _ABOVE_CHANCE * (1 - chance))
     interval = share_interval(hits, len(material))
-    return Finding(
+    return Finding.judged(
+        scale,
+        interval,
         attack=PEER_ATTACK.name,
         stand=PEER_ATTACK.stand,
         policy=evidence.name,
         score=hits / len(material),
-        unit=scale.unit,
-        chance=scale.chance,
-        interval=interval,
-        verdict=judge(scale, interval, share_interval(of_control, len(control)).low > scale.fail),
+        control_broke=share_interval(of_control, len(control)).low > scale.fail,
         frames=len(material),
-        smallest_breaking=1 if interval.low > scale.fail else None,
+        smallest_breaking=1,
         note=(
             f"A ridge on statistics of the values of {len(known_scenes(material))} other scenes; it sees one picture "
             f"at a time and nothing of where its samples are. The control gave {of_control / len(control):.0%}."

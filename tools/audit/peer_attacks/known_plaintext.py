@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from audit.attacks import known_plaintext
 from audit.attacks.single_frame import BROKEN, correlations
-from audit.finding import Finding, Interval, Scale, judge
+from audit.finding import Finding, Interval, Scale
 from audit.intervals import mean_interval
 from audit.peer_evidence import PeerAttack, PeerEvidence, Protected
 from audit.peer_pictures import grey, mean_scene, side_by_side
@@ -144,15 +144,14 @@ def run(evidence: PeerEvidence, generator: np.random.Generator) -> Finding:
     breaking = [one.pairs for one, interval in zip(found, intervals, strict=True) if interval.low > scale.fail]
     told = ", ".join(f"{one.pairs}: {one.values.mean():.3f}" for one in found)
     exact = float((last.pictures == truth).mean())
-    return Finding(
+    return Finding.judged(
+        scale,
+        intervals[-1],
         attack=PEER_ATTACK.name,
         stand=PEER_ATTACK.stand,
         policy=evidence.name,
         score=float(last.values.mean()),
-        unit=scale.unit,
-        chance=chance,
-        interval=intervals[-1],
-        verdict=judge(scale, intervals[-1], control.interval(generator).low > scale.fail),
+        control_broke=control.interval(generator).low > scale.fail,
         frames=last.pairs,
         smallest_breaking=min(breaking, default=None),
         note=(

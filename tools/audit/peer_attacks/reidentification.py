@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from audit.attacks import reidentification
 from audit.attacks.reidentification import nearest
-from audit.finding import Finding, Scale, judge
+from audit.finding import Finding, Scale
 from audit.intervals import LEVEL, share_interval
 from audit.peer_evidence import PeerAttack, PeerEvidence, Protected
 from audit.peer_features import OF_VALUES, thumbnail
@@ -44,17 +44,16 @@ def run(evidence: PeerEvidence, generator: np.random.Generator) -> Finding:  # n
     interval = share_interval(by_feature[best], count, level)
     scale = Scale("share of pictures whose scene is found", 1 / scenes, BROKEN)
     told = ", ".join(f"{name} {number / count:.0%}" for name, number in by_feature.items())
-    return Finding(
+    return Finding.judged(
+        scale,
+        interval,
         attack=PEER_ATTACK.name,
         stand=PEER_ATTACK.stand,
         policy=evidence.name,
         score=by_feature[best] / count,
-        unit=scale.unit,
-        chance=scale.chance,
-        interval=interval,
-        verdict=judge(scale, interval, share_interval(max(of_control.values()), len(control), level).low > BROKEN),
+        control_broke=share_interval(max(of_control.values()), len(control), level).low > BROKEN,
         frames=count,
-        smallest_breaking=1 if interval.low > BROKEN else None,
+        smallest_breaking=1,
         note=f"Each picture was looked for among {scenes} scenes: {told}. The score is by {best}.",
         pictures={"scenes, and below what was found": _pairs(material, guesses[best])},
     )

@@ -16,7 +16,7 @@ from scipy.fft import dctn, idctn
 
 from audit.attacks import single_frame
 from audit.attacks.single_frame import BROKEN, correlations, structure
-from audit.finding import Finding, Scale, judge
+from audit.finding import Finding, Scale
 from audit.intervals import mean_interval
 from audit.peer_evidence import PeerAttack, PeerEvidence, Protected
 from audit.peer_features import TILES, tile_statistics
@@ -77,17 +77,16 @@ def run(evidence: PeerEvidence, generator: np.random.Generator) -> Finding:
     scale = Scale("correlation of guess and scene", chance, max(BROKEN, chance))
     interval = mean_interval(values, generator)
     broke = mean_interval(of_control, generator).low > BROKEN
-    return Finding(
+    return Finding.judged(
+        scale,
+        interval,
         attack=PEER_ATTACK.name,
         stand=PEER_ATTACK.stand,
         policy=evidence.name,
         score=float(values.mean()),
-        unit=scale.unit,
-        chance=chance,
-        interval=interval,
-        verdict=judge(scale, interval, broke),
+        control_broke=broke,
         frames=len(material),
-        smallest_breaking=1 if broke and interval.low > scale.fail else None,
+        smallest_breaking=1,
         note=_note(material, guess, truth),
         pictures={
             "scenes": side_by_side(truth),
