@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from dataclasses import replace
+from html import escape
 from html.parser import HTMLParser
 
 import cv2
@@ -14,7 +15,7 @@ import pytest
 from audit.appearance import Appearance, entropy, npcr, uaci
 from audit.bars import WIDTH, bar, number
 from audit.finding import Finding, Interval, Stand, Verdict
-from audit.report import NotRun, Report, picture_uri, render, standings, summary
+from audit.report import NotRun, Report, anchor, picture_uri, render, standings, summary
 from keyvault.errors import InputError
 from measure import environment
 
@@ -76,6 +77,14 @@ def test_the_page_says_it_all_worst_first(report: Report) -> None:
     assert text.index('id="one-file-fixed"') < text.index('id="one-file-default"')
     for said in ("0.4 to 0.6", "it wants 300 frames", "What proves nothing", "98.7 %", "none did", "✗ fail", "✓ pass"):
         assert said in text
+
+
+def test_what_is_the_same_of_every_policy_is_told_once(report: Report) -> None:
+    alike = [replace(MADE, policy=policy) for policy in report.policies]
+    page = render(replace(report, findings=[*alike, replace(MADE, attack="two")]))
+    assert page.count('class="finding"') == 2
+    for one in alike:
+        assert page.count(f'id="{escape(anchor(one)).replace("&#x27;", "&#39;")}"') == 1
 
 
 def test_what_was_not_run_is_neither_a_pass_nor_missing(report: Report) -> None:

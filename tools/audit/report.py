@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,27 @@ def standings(report: Report, policy: str) -> list[Standing]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the page tells once: a finding, and all those that say the same of other policies."""
+
+    finding: Finding
+    alike: Sequence[Finding]
+
+    @property
+    def policies(self) -> str:
+        """Names of all policies that it is of."""
+        return ", ".join(one.policy for one in self.alike)
+
+
+def entries(findings: Iterable[Finding]) -> list[Entry]:
+    """Findings worst first; those of attacks to which the policy makes no difference are told together."""
+    found: dict[str, list[Finding]] = {}
+    for one in worst_first(findings):
+        found.setdefault(json.dumps(replace(one, policy="").to_json()), []).append(one)
+    return [Entry(alike[0], alike) for alike in found.values()]
+
+
 def picture_uri(picture: NDArray[np.uint8]) -> str:
     """A picture, (h, w) grey or (h, w, 3) RGB, as a data URI of a PNG file; InputError if it has another shape."""
     if picture.dtype != np.uint8 or picture.ndim not in (2, 3) or (picture.ndim == 3 and picture.shape[2] != 3):
@@ -153,7 +175,7 @@ def render(report: Report) -> str:
         report=report,
         rows=summary(report),
         standings={policy: standings(report, policy) for policy in report.policies},
-        findings=worst_first(report.findings),
+        entries=entries(report.findings),
         places=PLACES,
         marks={"fail": "✗", "warn": "!", "inconclusive": "?", "pass": "✓"},
         many=len(report.policies) > MANY_COLUMNS,
