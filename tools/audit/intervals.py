@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import bootstrap, t
@@ -72,3 +74,8 @@ def few_shares_interval(shares: NDArray[np.float64], level: float = LEVEL) -> In
 def commonest_share(labels: NDArray[np.int64]) -> float:
     """The share of the commonest class, (n,): no answer that looks at nothing is right more often."""
     return float(np.bincount(labels).max() / len(labels))
+
+
+def least_breaking(intervals: Mapping[int, Interval], fail: float) -> int | None:
+    """The least number of frames whose interval lies above ``fail``; None if there is none."""
+    return min((frames for frames, interval in intervals.items() if interval.low > fail), default=None)

@@ -14,7 +14,7 @@ from audit.attack import OF_THE_POLICY, Attack, Evidence, control_policy
 from audit.attacks.known_plaintext import BROKEN, exact, guess, put_right
 from audit.attacks.wrong_key import chance_of_a_place
 from audit.finding import Finding, Scale, Stand
-from audit.intervals import mean_interval
+from audit.intervals import least_breaking, mean_interval
 from audit.material import Material, make_material
 from audit.views import in_line, picture, seen
 from keyvault.errors import InputError
@@ -85,17 +85,17 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
     shares = attacked(material, chosen, stand)
     control = attacked(*show(control_policy(policy), scenes), stand)[-1]
     scale = Scale("share of another frame's positions put right", chance_of_a_place(policy), BROKEN)
-    intervals = [mean_interval(one, generator) for one in shares]
+    intervals = {pairs: mean_interval(one, generator) for pairs, one in enumerate(shares, 1)}
     return Finding.judged(
         scale,
-        intervals[-1],
+        intervals[len(shares)],
         attack=NAME,
         stand=stand,
         policy=evidence.name,
         score=float(shares[-1].mean()),
         control_broke=mean_interval(control, generator).low > BROKEN,
         frames=len(material),
-        smallest_breaking=next((count for count, one in enumerate(intervals, 1) if one.low > BROKEN), None),
+        smallest_breaking=least_breaking(intervals, BROKEN),
         note=(
             f"Charts needed to number the photosites in {LEVELS} levels: {chosen}. Positions of {len(scenes)} other "
             f"frames put right by 1 chart and more: {', '.join(f'{one:.1%}' for one in shares.mean(axis=1))}. The "

@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 from audit.attack import Attack, Evidence
 from audit.attacks.wrong_key import chance_of_a_place
 from audit.finding import Finding, Scale, Stand
-from audit.intervals import mean_interval
+from audit.intervals import least_breaking, mean_interval
 from audit.material import Material
 from audit.views import in_line, picture, seen
 from keyvault.policy import Cfa, Policy, Unit
@@ -149,17 +149,17 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
     shares, rough = attacked(material, stand, generator)
     control, _ = attacked(evidence.control.first(FRAMES), stand, generator)
     scale = Scale("share of another frame's positions put right", chance_of_a_place(material.policy), BROKEN)
-    intervals = [mean_interval(one, generator) for one in shares]
+    intervals = {pairs: mean_interval(one, generator) for pairs, one in enumerate(shares, 1)}
     return Finding.judged(
         scale,
-        intervals[-1],
+        intervals[len(shares)],
         attack=NAME,
         stand=stand,
         policy=evidence.name,
         score=float(shares[-1].mean()),
         control_broke=mean_interval(control[-1], generator).low > BROKEN,
         frames=len(material),
-        smallest_breaking=next((count for count, one in enumerate(intervals, 1) if one.low > BROKEN), None),
+        smallest_breaking=least_breaking(intervals, BROKEN),
         note=(
             f"Another frame's positions put right by 1, 2 and 3 pairs: {_said(shares)}. By the attacker's own "
             f"photographs of the scenes, with {NOISE:.1%} noise in {STEPS} steps: {_said(rough)}. The control, a fixed "

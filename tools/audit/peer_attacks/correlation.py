@@ -18,7 +18,7 @@ from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 from audit.attacks import correlation
 from audit.attacks.single_frame import BROKEN, correlations
 from audit.finding import Finding, Scale
-from audit.intervals import mean_interval
+from audit.intervals import least_breaking, mean_interval
 from audit.peer_evidence import Images, PeerAttack, PeerEvidence, Protected
 from audit.peer_pictures import grey, side_by_side
 from keyvault.errors import InputError
@@ -164,7 +164,7 @@ def run(evidence: PeerEvidence, generator: np.random.Generator) -> Finding:
         score=float(found.values.mean()),
         control_broke=mean_interval(solve(evidence.control).values, generator).low > scale.fail,
         frames=count,
-        smallest_breaking=next((number for number, one in intervals.items() if one.low > scale.fail), None),
+        smallest_breaking=least_breaking(intervals, scale.fail),
         note=(
             f"A picture of {side} x {side} {units}, each relative to its mean over all pictures; compared with the "
             "scene at that size, and turned, mirrored or made negative as a whole, as a person would. By pictures, "
