@@ -18,6 +18,11 @@ def render(paths: Mapping[str, Path], folder: Path) -> str:
     return "\n\n".join(_section(path, read_json(path), folder) for path in paths.values())
 
 
+def render_networks(paths: Mapping[str, Path], folder: Path) -> str:
+    """The table of keyed networks alone."""
+    return render({name: path for name, path in paths.items() if name == "inference"}, folder)
+
+
 def _section(path: Path, result: dict[str, Any], folder: Path) -> str:
     lines = [
         heading(path, result, folder),

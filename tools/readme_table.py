@@ -60,7 +60,10 @@ class Block:
 
 BLOCKS = (
     Block(ROOT / "README.md", "results", ROOT / "docs" / "results", evidence_tables.render),
-    Block(ROOT / "README.md", "benchmarks", ROOT / "docs" / "benchmarks", benchmark_tables.render),
+    Block(ROOT / "README.md", "benchmarks", ROOT / "docs" / "benchmarks", benchmark_tables.render_networks),
+    Block(
+        ROOT / "docs" / "benchmarks" / "README.md", "benchmarks", ROOT / "docs" / "benchmarks", benchmark_tables.render
+    ),
     Block(ROOT / "docs" / "privacy_audit.md", "verdicts", ROOT / "docs" / "results", evidence_tables.render_audit),
 )
 

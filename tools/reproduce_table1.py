@@ -26,7 +26,7 @@ from private_replays import DEFAULT_REPLAYS, SETTINGS, SPLITS, prepare
 from table1.measuring import Effort, Job
 from table1.networks import NETWORKS, Candidate, candidates
 from table1.summary import summarise
-from table1.table import render
+from table1.table import render, render_missing
 from training_runs import find_runs
 
 DEFAULT_FOLDER = Path(__file__).parents[1] / "docs" / "results"
@@ -110,7 +110,7 @@ def main(context: click.Context, /, **options: Any) -> None:
         found.append(measure_network(candidate, jobs, runs))
     result = {"command": command_line(context), "networks": found}
     name = "table1" if options["limit"] is None else f"table1-limit{options['limit']}"
-    write_dated(name, result, render(found), options["output"])
+    write_dated(name, result, f"{render(found)}\n{render_missing(found)}", options["output"])
 
 
 if __name__ == "__main__":

@@ -53,6 +53,8 @@ def test_a_row_says_time_ratio_and_speed(tmp_path: Path) -> None:
     text = benchmark_tables.render({"camera": path}, tmp_path)
     assert "| expand | 32.1 ms | 0.0625 | 374 Mpx/s |" in text
     assert "[2026-11-21-camera.json](2026-11-21-camera.json)" in text
+    assert benchmark_tables.render_networks({"camera": path}, tmp_path) == ""
+    assert benchmark_tables.render_networks({"camera": path, "inference": path}, tmp_path) == text
 
 
 def test_a_document_without_markers_is_refused(tmp_path: Path) -> None:

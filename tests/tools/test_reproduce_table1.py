@@ -363,6 +363,10 @@ def test_the_longest_run_on_private_images_enters_the_table() -> None:
         f"| {Accuracy(3100, 6000)}; test file 60.00 % (5 epochs, float32, cpu, from other weights); published" in line
     )
     assert "published" not in line.split("|")[3]
+    assert "vgg16 --data DIR -o" in table.render_missing([found])  # its weights, and nothing of what was fine-tuned
+    assert "--private" not in table.render_missing([found])
+    assert "--private default" in table.render_missing([{**found, "tuned": chosen | {"default": None}}])
+    assert table.render_missing([{**found, "columns": {"default": {}}}]) == ""
     of_others = {setting: run and {**run, "holds_out": False} for setting, run in chosen.items()}
     text = table.render([{**found, "tuned": of_others}])
     assert f"| {Accuracy(600, 1000)}, test file (5 epochs, float32, cpu, from other weights); published" in text

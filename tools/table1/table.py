@@ -53,20 +53,27 @@ def render(networks: list[dict[str, Any]]) -> str:
     return "\n".join([*(_section(found) for found in networks), *(f"- {note}" for note in _FOOTNOTES), ""])
 
 
+def render_missing(networks: list[dict[str, Any]]) -> str:
+    """The commands that train what the tables lack; empty if they lack nothing."""
+    commands = [training_command(found["network"]) for found in networks if not found["columns"]]
+    for found in networks:
+        lacking = [setting for setting in SETTINGS if found["tuned"][setting] is None]
+        commands += [tuning_command(found["network"], setting) for setting in lacking]
+    if not commands:
+        return ""
+    return "\n".join(["### Not trained", "", *(f"- `{command}`" for command in commands), ""])
+
+
 def _section(found: dict[str, Any]) -> str:
-    name, measured = found["network"], bool(found["columns"])
-    weights = f"Weights: {found['training']}." if measured else f"Not trained: `{training_command(name)}` trains it."
-    lines = [f"### {name}", "", weights, ""]
+    measured = bool(found["columns"])
+    weights = f"Weights: {found['training']}." if measured else "Not trained."
+    lines = [f"### {found['network']}", "", weights, ""]
     lines += [_line("", [setting.title for setting in SETTINGS.values()]), "| --- | --- | --- |"]
     lines += [_line(title, [_cell(found, row, setting) for setting in SETTINGS]) for row, title in _TITLES.items()]
     if measured:
         columns = [found["columns"][setting] for setting in SETTINGS]
         lines.append(_line("equal predictions, plain and keyed", map(_agreement, columns)))
         lines.append(_line("images a second, plain and keyed network", map(_speed, columns)))
-    missing = [setting for setting in SETTINGS if found["tuned"][setting] is None]
-    if missing:
-        lines += ["", "To fine-tune it on private images:", ""]
-        lines += [f"- `{tuning_command(name, setting)}`" for setting in missing]
     return "\n".join([*lines, ""])
 
 
