@@ -1,7 +1,7 @@
 """What the peers make of a photograph: python tools/peers_sheet.py -o peers.png
 
-One picture: each protection at 224 x 224 and at 32 x 32 pixels under one key, with the time that it takes and the size
-of the protected 224 x 224 image under lossless compression, relative to the plain one.
+One picture: each protection at 224 x 224 and at 32 x 32 pixels under one key, with the size of the protected 224 x 224
+image under lossless compression, relative to the plain one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from keyvault.console import Command
 from keyvault.errors import InputError
 from keyvault.files import make_folder
 from peers.block_cipher import Images
-from peers.cost import Cost, measure_cost
+from peers.cost import Compression, compress
 from peers.registry import PEERS, Protection
 from sensor_sim.photograph import decode
 
@@ -48,13 +48,10 @@ def pair(large: Images, small: Images) -> Images:
     return np.hstack([large[0], gap, small[0].repeat(times, 0).repeat(times, 1)])
 
 
-def caption(protection: Protection, cost: Cost) -> str:
-    """Costs, and whether the key takes the protection off."""
+def caption(protection: Protection, size: Compression) -> str:
+    """How large it is, and whether the key takes the protection off."""
     back = "no inverse" if protection.inverse is None else "exact inverse" if protection.exact else "inverse to 1 level"
-    return (
-        f"PNG x {cost.png_ratio:.2f}, WebP x {cost.webp_ratio:.2f}, "
-        f"{cost.microseconds / 1e3:.2g} ms a {LARGE} x {LARGE} image, {back}"
-    )
+    return f"PNG x {size.png_ratio:.2f}, WebP x {size.webp_ratio:.2f}, {back}"
 
 
 def _panel(axes: Axes, image: Images, title: str, text: str) -> None:
@@ -77,7 +74,7 @@ def draw(photograph: Images, seed: int, path: Path) -> None:
     for peer in PEERS.values():
         protection = peer.protect(seed, LARGE, LARGE)
         small_image = peer.protection(seed).transform(peer.scale(small))
-        text = caption(protection, measure_cost(protection.transform, large))
+        text = caption(protection, compress(peer, protection.transform, large))
         _panel(next(panels), pair(protection.transform(large), small_image), peer.title, text)
     for axes in panels:
         axes.set_axis_off()

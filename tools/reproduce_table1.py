@@ -1,9 +1,9 @@
 """Table 1: python tools/reproduce_table1.py --data DIR --weights vgg16=runs/vgg16/vgg16.safetensors
 
 Replays both splits of CIFAR-10 to private frames, under the paper's setting and under the default policy, and counts
-for every image what the plain and the keyed network say.  Writes docs/results/DATE-table1.json and .md, or
-DATE-table1-limitN of the first N images of each split.  Results are
-kept for each network, setting and shard: stop it at any time, and the same command goes on.  Networks without weights
+for every image what the plain and the keyed network say.  Writes docs/results/DATE-table1.json and .md; of some
+networks or the first images of each split the name says so, DATE-table1-vgg16-limitN.  Results are kept for each
+network, setting and shard: stop it at any time, and the same command goes on.  Networks without weights
 are printed as not trained; fine-tuned networks are read from finished runs of train_cifar10 --private.
 """
 
@@ -23,6 +23,7 @@ from dated_results import write_dated
 from keyvault.console import Command
 from keyvault.files import make_folder
 from private_replays import DEFAULT_REPLAYS, SETTINGS, SPLITS, prepare
+from recipe import PLAIN
 from table1.measuring import Effort, Job
 from table1.networks import NETWORKS, Candidate, candidates
 from table1.summary import summarise
@@ -32,10 +33,20 @@ from training_runs import find_runs
 DEFAULT_FOLDER = Path(__file__).parents[1] / "docs" / "results"
 
 
-def tuned_run(name: str, setting: str, runs: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
-    """The longest finished run that fine-tuned a network on private images of a setting."""
-    own = [run for run in runs if (run["recipe"]["model"], run["recipe"]["private"]) == (name, setting)]
-    return max(own, key=lambda run: run["recipe"]["epochs"], default=None)
+def tuned_run(candidate: Candidate, setting: str, runs: Iterable[dict[str, Any]]) -> dict[str, Any] | None:
+    """The finished run that fine-tuned a network on private images of a setting.
+
+    A run that began with the weights that are measured comes before one that began with others, a longer one before
+    a shorter one; one that began with none trained from scratch and fine-tuned nothing.
+    """
+    own = [
+        run
+        for run in runs
+        if (run["recipe"]["model"], run["recipe"]["private"]) == (candidate.name, setting)
+        and run["recipe"]["init"] != PLAIN
+    ]
+    start = candidate.digest
+    return max(own, key=lambda run: (run["recipe"]["init"] == start, run["recipe"]["epochs"]), default=None)
 
 
 def measure_network(candidate: Candidate, jobs: dict[str, Job], runs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -44,9 +55,14 @@ def measure_network(candidate: Candidate, jobs: dict[str, Job], runs: list[dict[
         "network": candidate.name,
         "weights": {"file": candidate.weights.name, "sha256": candidate.digest} if candidate.weights else None,
         "training": candidate.training,
-        "tuned": {setting: tuned_run(candidate.name, setting, runs) for setting in SETTINGS},
+        "tuned": {setting: tuned_run(candidate, setting, runs) for setting in SETTINGS},
         "columns": {setting: summarise(job.run(), holds_out=candidate.holds_out) for setting, job in jobs.items()},
     }
+
+
+def result_name(networks: Iterable[str], limit: int | None) -> str:
+    """Of the result: a part does not take the place of the whole table."""
+    return "-".join(["table1", *networks, *([] if limit is None else [f"limit{limit}"])])
 
 
 def command_line(context: click.Context) -> str:
@@ -109,7 +125,7 @@ def main(context: click.Context, /, **options: Any) -> None:
         }
         found.append(measure_network(candidate, jobs, runs))
     result = {"command": command_line(context), "networks": found}
-    name = "table1" if options["limit"] is None else f"table1-limit{options['limit']}"
+    name = result_name(options["networks"], options["limit"])
     write_dated(name, result, f"{render(found)}\n{render_missing(found)}", options["output"])
 
 

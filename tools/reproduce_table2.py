@@ -1,36 +1,37 @@
-"""Table 2, the peers: python tools/reproduce_table2.py --data DIR --runs runs
+"""Table 2, the peers: python tools/reproduce_table2.py --data DIR --runs runs --audit audit.json
 
 Times every transformation and network, measures how well protected images compress, takes accuracies from finished
-runs of train_cifar10 and verdicts from an audit, and writes docs/results/DATE-table2.json and .md, or
-DATE-table2-imagesN of another number of images.  Whatever was
-measured is kept in the work folder: stop it at any time, and the same command goes on.  What has not been trained is
-printed as not trained.
+runs of train_cifar10 and verdicts from an audit, and writes docs/results/DATE-table2.json and .md; what lacks runs or
+an audit, or takes another number of images, says so in its name.  Whatever was measured is kept in the work folder:
+stop it at any time, and the same command goes on.  What has not been trained is printed as not trained.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import click
+import cv2
 import torch
 from tqdm import tqdm
 
 import cifar10
 from dated_results import write_dated
-from json_files import read_json, read_kept
+from json_files import read_kept
 from kept_results import command_line
 from keyvault.console import Command
 from keyvault.errors import InputError
 from keyvault.files import make_folder, write_whole
 from measure import environment
 from peers.block_cipher import Images
-from peers.cost import measure_cost
+from peers.cost import compress, time_transformations
 from peers.inference_cost import measure_inference
 from peers.registry import PEERS
 from peers.table import render, row, verdict_of
@@ -40,20 +41,30 @@ DEFAULT_FOLDER = Path(__file__).parents[1] / "docs" / "results"
 IMAGES, MOST_IMAGES = 500, 1000
 
 _SIZES = {"png": int, "webp": int}
-_KEPT = {
-    "effort": dict,
-    "measured": {
-        "transformation": {"sizes": _SIZES, "plain": _SIZES, "images": int, "microseconds": float},
-        "inference": ({"parameters": int, "ratio": float}, None),
-        "environment": dict,
-    },
+_TIME = {"microseconds": float, "ratio": float}
+_TIMES = {"transformations": {str: _TIME}, "environment": dict}
+_OF_A_PEER = {
+    "compression": {"protected": _SIZES, "plain": _SIZES, "images": int},
+    "inference": ({"parameters": int, "ratio": float}, None),
+    "environment": dict,
 }
+TIMES = "transformations"  # name of the file with the times of all peers
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured; results of another effort are not mixed with these."""
+    """What is measured and how thoroughly; results of another effort are not mixed with these.
 
+    Attributes:
+        scenes: SHA-256 of the images that are protected.
+        images: how many they are.
+        batch: of inference.
+        rounds: timed, paired.
+        seed: of every key.
+        threads: of PyTorch.
+    """
+
+    scenes: str
     images: int
     batch: int
     rounds: int
@@ -61,47 +72,79 @@ class Effort:
     threads: int
 
 
-def kept(path: Path, effort: Effort, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What PATH holds of an earlier run, or else what ``measure`` returns, which is then put there.
+@dataclass(frozen=True)
+class Work:
+    """A folder that keeps what was measured with one effort."""
 
-    Raises:
-        InputError: it was measured with another effort, or is damaged.
-    """
-    if path.exists():
-        found = read_kept(path, _KEPT, "what was measured of a peer", _comparable)
-        if found["effort"] != asdict(effort):
-            raise InputError(f"{path} was measured with other options", hint="remove it, or give another work folder")
-        return dict(found["measured"])
-    measured = measure()
-    write_whole(path, json.dumps({"effort": asdict(effort), "measured": measured}, indent=1).encode("ascii"))
-    return measured
+    folder: Path
+    effort: Effort
+
+    def kept(self, name: str, form: dict[str, Any], measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What an earlier run has kept under a name, or else what ``measure`` returns, which is then kept.
+
+        Raises:
+            InputError: it was measured with another effort, or is damaged.
+        """
+        path = self.folder / f"{name}.json"
+        if path.exists():
+            found = read_kept(path, {"effort": dict, "measured": form}, "what was measured of peers", _comparable)
+            if found["effort"] != asdict(self.effort):
+                hint = "remove it, or give another work folder"
+                raise InputError(f"{path} was measured with other options or of other images", hint=hint)
+            return dict(found["measured"])
+        measured = {**measure(), "environment": environment()}
+        write_whole(path, json.dumps({"effort": asdict(self.effort), "measured": measured}, indent=1).encode("ascii"))
+        return measured
+
+    def times(self, images: Images) -> dict[str, Any]:
+        """Times of all transformations, as JSON values by name of the peer."""
+
+        def measure() -> dict[str, Any]:
+            found = time_transformations(PEERS, images, seed=self.effort.seed, rounds=self.effort.rounds)
+            return {"transformations": {name: asdict(one) for name, one in found.items()}}
+
+        return self.kept(TIMES, _TIMES, measure)
+
+    def peer(self, name: str, images: Images) -> dict[str, Any]:
+        """What one peer costs besides, as JSON values."""
+        return self.kept(name, _OF_A_PEER, partial(measure_peer, name, images, self.effort))
 
 
 def _comparable(found: dict[str, Any]) -> bool:
-    return min(found["measured"]["transformation"]["plain"].values()) > 0
+    measured = found["measured"]
+    return "compression" not in measured or min(measured["compression"]["plain"].values()) > 0
 
 
 def measure_peer(name: str, images: Images, effort: Effort) -> dict[str, Any]:
-    """Costs of one peer as JSON values."""
+    """How one peer's images compress and what its network takes, as JSON values."""
     peer = PEERS[name]
-    cost = measure_cost(peer.protection(effort.seed).transform, peer.scale(images), effort.rounds)
+    compression = compress(peer, peer.protection(effort.seed).transform, peer.scale(images))
     inference = measure_inference(peer, batch=effort.batch, rounds=effort.rounds)
-    return {
-        "transformation": asdict(cost),
-        "inference": asdict(inference) if inference else None,
-        "environment": environment(),
-    }
+    return {"compression": asdict(compression), "inference": asdict(inference) if inference else None}
 
 
-def read_findings(path: Path | None) -> list[dict[str, Any]]:
-    """Findings of an audit: a JSON list of objects, or an object that holds it as ``findings``."""
+def read_audit(path: Path | None) -> dict[str, Any]:
+    """Report of an audit as JSON values; without findings if there is none.
+
+    Raises:
+        InputError: it is not what privacy_audit writes.
+    """
     if path is None:
-        return []
-    content = read_json(path)
-    findings = content.get("findings") if isinstance(content, dict) else content
-    if not isinstance(findings, list) or not all(isinstance(finding, dict) for finding in findings):
-        raise InputError(f"{path} holds no findings", hint="give the JSON file that privacy_audit wrote")
-    return findings
+        return {"findings": []}
+    form = {"command": str, "environment": {"date": str}, "findings": [dict]}
+    return dict(read_kept(path, form, "a report of privacy_audit"))
+
+
+def result_name(images: int, *, runs: bool, audit: bool) -> str:
+    """Of the result: what lacks something does not take the place of the whole table."""
+    parts = ["table2", *([f"images{images}"] if images != IMAGES else [])]
+    return "-".join([*parts, *(f"without-{what}" for what, given in (("runs", runs), ("audit", audit)) if not given)])
+
+
+def occasions(measured: Iterable[dict[str, Any]]) -> list[str]:
+    """On which days and machines it was measured."""
+    found = [one["environment"] for one in measured]
+    return sorted({f"on {one['date'][:10]} on {one['processor']}, {one['processors_usable']} cores" for one in found})
 
 
 @click.command(cls=Command, name="reproduce_table2", context_settings={"help_option_names": ["-h", "--help"]})
@@ -118,21 +161,36 @@ def read_findings(path: Path | None) -> list[dict[str, Any]]:
 @click.pass_context
 def main(context: click.Context, /, **options: Any) -> None:
     """Assemble Table 2 from what is measured here, what was trained and what was audited."""
-    effort = Effort(**{name: options[name] for name in Effort.__dataclass_fields__})
-    torch.set_num_threads(effort.threads)
-    torch.manual_seed(effort.seed)
+    torch.set_num_threads(options["threads"])
+    cv2.setNumThreads(1)
+    torch.manual_seed(options["seed"])
     trained = find_runs(options["runs"]) if options["runs"] else []
-    findings = read_findings(options["audit"])
-    scenes = cifar10.load(options["data"], "test").images[: effort.images]
-    make_folder(options["work"])
+    audit = read_audit(options["audit"])
+    scenes = cifar10.load(options["data"], "test").images[: options["images"]]
+    given = {name: options[name] for name in ("images", "batch", "rounds", "seed", "threads")}
+    work = Work(options["work"], Effort(sha256(scenes.tobytes()).hexdigest(), **given))
+    make_folder(work.folder)
     make_folder(options["output"])
-    rows = []
-    for name in tqdm(PEERS, desc="peers", disable=None):
-        measured = kept(options["work"] / f"{name}.json", effort, partial(measure_peer, name, scenes, effort))
-        rows.append(row(name, measured, trained, verdict_of(name, findings)))
-    result = {"command": command_line(context), "effort": asdict(effort), "rows": rows}
-    name = "table2" if effort.images == IMAGES else f"table2-images{effort.images}"
-    write_dated(name, result, render(rows), options["output"])
+    times = work.times(scenes)
+    costs = {name: work.peer(name, scenes) for name in tqdm(PEERS, desc="peers", disable=None)}
+    rows = [
+        row(
+            name,
+            cost | {"transformation": times["transformations"].get(name)},
+            trained,
+            verdict_of(name, audit["findings"]),
+        )
+        for name, cost in costs.items()
+    ]
+    result = {
+        "command": command_line(context),
+        "effort": asdict(work.effort),
+        "measured": occasions([times, *costs.values()]),
+        "audit": {"command": audit["command"], "date": audit["environment"]["date"]} if options["audit"] else None,
+        "rows": rows,
+    }
+    name = result_name(options["images"], runs=bool(options["runs"]), audit=bool(options["audit"]))
+    write_dated(name, result, render(result), options["output"])
 
 
 if __name__ == "__main__":

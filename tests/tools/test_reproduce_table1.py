@@ -19,6 +19,7 @@ import cifar10
 import private_replays
 import reproduce_table1
 from accuracy import Accuracy
+from fingerprint import file_digest
 from image_sources import Item
 from inference.models import CIFAR10_MEAN, CIFAR10_STD, resnet20
 from inference.models.presets import WEIGHTS_FOLDER
@@ -26,7 +27,8 @@ from inference.weights import load_weights
 from keyvault.errors import InputError
 from private_replays import SETTINGS, prepare, stranger_images, viewed
 from quad_scenes import quad_scene
-from reproduce_table1 import main, tuned_run
+from recipe import PLAIN
+from reproduce_table1 import main, result_name, tuned_run
 from table1 import parts, summary, table
 from table1.counting import Bench, count_shard
 from table1.measuring import Effort, Job
@@ -99,7 +101,7 @@ def invoke(data: Path, replays: Path, folder: Path, *more: str) -> Result:
     return CliRunner().invoke(main, [*options, "--network", "resnet20", "--batch", "3", *more])
 
 
-def result_of(folder: Path, name: str = "table1") -> dict[str, Any]:
+def result_of(folder: Path, name: str = "table1-resnet20") -> dict[str, Any]:
     (path,) = (folder / "out").glob(f"????-??-??-{name}.json")
     content: dict[str, Any] = json.loads(path.read_text())
     return content
@@ -207,7 +209,8 @@ def test_results_of_other_options_or_weights_are_not_mixed(
 def test_a_limit_keeps_to_itself(data: Path, replays: Path, whole: Path, tmp_path: Path, few: None) -> None:
     shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
     assert invoke(data, replays, tmp_path, "--limit", "2").exit_code == 0
-    found = result_of(tmp_path, "table1-limit2")
+    found = result_of(tmp_path, "table1-resnet20-limit2")
+    assert result_name(["vgg16", "resnet20"], 2) == "table1-vgg16-resnet20-limit2"
     (network,) = found["networks"]
     assert [column["agreement"]["total"] for column in network["columns"].values()] == [4, 4]
     assert "--limit 2" in found["command"]
@@ -282,7 +285,7 @@ def test_without_weights_nothing_is_measured_and_the_command_is_named(
     assert "python tools/train_cifar10.py --model vgg16" in text
     assert "not trained; published: 57.6 %" in text
     assert not (tmp_path / "none").exists()
-    (network,) = result_of(tmp_path)["networks"]
+    (network,) = result_of(tmp_path, "table1-vgg16")["networks"]
     assert (network["columns"], network["weights"]) == ({}, None)
 
 
@@ -346,16 +349,22 @@ def test_only_images_that_were_never_trained_on_count_as_unseen(holds_out: bool)
     assert found["speed"]["keyed_to_plain"] == 2
 
 
-def test_the_longest_run_on_private_images_enters_the_table() -> None:
+def test_the_run_that_fine_tuned_these_weights_enters_the_table_or_else_the_longest() -> None:
     accuracy = {"held out": {"correct": 2500, "total": 5000}, "test": {"correct": 600, "total": 1000}}
 
-    def run(epochs: int, private: str = "stacked-fixed", model: str = "vgg16") -> dict[str, Any]:
-        recipe = {"model": model, "private": private, "epochs": epochs, "precision": "float32", "init": "ab"}
+    def run(epochs: int, private: str = "stacked-fixed", model: str = "vgg16", init: str = "ab") -> dict[str, Any]:
+        recipe = {"model": model, "private": private, "epochs": epochs, "precision": "float32", "init": init}
         return {"recipe": recipe, "accuracy": accuracy, "device": "cpu", "holds_out": True}
 
-    runs = [run(2), run(5), run(9, "default"), run(9, model="resnet20"), run(9, "none")]
-    chosen = {setting: tuned_run("vgg16", setting, runs) for setting in SETTINGS}
+    scratch = run(30, init=PLAIN)
+    runs = [run(2), run(5), scratch, run(9, "default"), run(9, model="resnet20"), run(9, "none")]
+    untrained = Candidate("vgg16", None)
+    chosen = {setting: tuned_run(untrained, setting, runs) for setting in SETTINGS}
     assert chosen["stacked-fixed"] == run(5)
+    own = run(1, model="resnet20", init=file_digest(SHIPPED))
+    longer = run(9, model="resnet20")
+    assert tuned_run(Candidate("resnet20", SHIPPED), "stacked-fixed", [own, longer, scratch]) == own
+    assert tuned_run(Candidate("resnet20", SHIPPED), "default", [own, scratch]) is None
     found = {"network": "vgg16", "weights": None, "training": "", "tuned": chosen, "columns": {}}
     text = table.render([found])
     (line,) = (line for line in text.splitlines() if line.startswith("| fine-tuned"))

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
@@ -15,7 +16,7 @@ from click.testing import CliRunner, Result
 import cifar10
 import reproduce_table2
 from keyvault.errors import InputError
-from peers.cost import lossless_bytes, measure_cost, sizes
+from peers.cost import BASELINE, compress, lossless_bytes, sizes, time_transformations
 from peers.registry import PEERS
 from peers.table import render, row, runs_of, verdict_of
 from recipe import Recipe
@@ -66,50 +67,95 @@ def test_it_resumes_and_mixes_no_efforts(data: Path, tmp_path: Path, counted: li
     (tmp_path / "work" / "key-nets.json").unlink()
     assert invoke(data, tmp_path).exit_code == 0
     assert counted == ["etc-grey", "key-nets", "key-nets"]
-    kept = tmp_path / "work" / "etc-grey.json"
-    content = json.loads(kept.read_text())
-    for damaged in (
-        {"effort": content["effort"]},
-        {**content, "measured": {**content["measured"], "inference": 3}},
-        {**content, "measured": {**content["measured"], "transformation": None}},
-    ):
-        kept.write_text(json.dumps(damaged))
-        refused = invoke(data, tmp_path)
-        assert (refused.exit_code, refused.stderr.count("\n")) == (3, 1)
-        assert f"remove {kept}" in refused.stderr
-    kept.write_text(json.dumps(content))
     refused = invoke(data, tmp_path, "--images", "3")
     assert (refused.exit_code, refused.stderr.count("\n")) == (3, 1)
-    assert "other options" in refused.stderr
+    assert "other options or of other images" in refused.stderr
+    records = np.fromfile(data / "test_batch.bin", np.uint8)
+    records[-1] ^= 1
+    records.tofile(data / "test_batch.bin")
+    refused = invoke(data, tmp_path)
+    assert (refused.exit_code, refused.stderr.count("\n")) == (3, 1)
+    assert "of other images" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("etc-grey", lambda content: content.pop("measured")),
+        ("etc-grey", lambda content: content["measured"].update(inference=3)),
+        ("etc-grey", lambda content: content["measured"].update(compression=None)),
+        ("etc-grey", lambda content: content["measured"]["compression"]["plain"].update(png=0)),
+        ("transformations", lambda content: content["measured"].update(transformations={"etc-grey": 3})),
+        ("transformations", lambda content: content["measured"].pop("environment")),
+    ],
+)
+def test_what_was_kept_and_is_damaged_is_refused_by_name(
+    data: Path, tmp_path: Path, counted: list[str], name: str, damage: Callable[[dict[str, Any]], Any]
+) -> None:
+    assert invoke(data, tmp_path).exit_code == 0
+    kept = tmp_path / "work" / f"{name}.json"
+    content = json.loads(kept.read_text())
+    damage(content)
+    kept.write_text(json.dumps(content))
+    refused = invoke(data, tmp_path)
+    assert (refused.exit_code, refused.stderr.count("\n")) == (3, 1)
+    assert f"remove {kept}" in refused.stderr
 
 
 def test_the_result_names_machine_command_and_seed(data: Path, tmp_path: Path, counted: list[str]) -> None:
     assert invoke(data, tmp_path, "--seed", "5").exit_code == 0
-    (path,) = (tmp_path / "out").glob("????-??-??-table2.json")
+    (path,) = (tmp_path / "out").glob("????-??-??-table2-without-runs-without-audit.json")
     result = json.loads(path.read_text())
     assert "--seed 5" in result["command"]
     assert {"processor", "versions", "date"} <= result["environment"].keys()
+    (measured,) = result["measured"]
+    assert result["environment"]["processor"] in measured
     assert [found["name"] for found in result["rows"]] == ["etc-grey", "key-nets"]
     assert result["rows"][0]["transformation"]["images"] == 10
     assert path.with_suffix(".md").read_text().count("not trained") == 2
 
 
 def test_a_smaller_effort_does_not_take_the_place_of_the_whole(data: Path, tmp_path: Path, counted: list[str]) -> None:
-    assert invoke(data, tmp_path, "--images", "2").exit_code == 0
-    assert {path.stem[11:] for path in (tmp_path / "out").iterdir()} == {"table2-images2"}
+    audit = write_audit(tmp_path)
+    (tmp_path / "runs").mkdir()
+    whole = ["--audit", str(audit), "--runs", str(tmp_path / "runs")]
+    assert invoke(data, tmp_path, *whole).exit_code == 0
+    assert invoke(data, tmp_path, *whole[:2]).exit_code == 0
+    small = tmp_path / "small"
+    assert invoke(data, small, *whole, "--images", "2").exit_code == 0
+    assert {path.stem[11:] for path in (tmp_path / "out").iterdir()} == {"table2", "table2-without-runs"}
+    assert {path.stem[11:] for path in (small / "out").iterdir()} == {"table2-images2"}
+
+
+def write_audit(folder: Path) -> Path:
+    """A report with a finding on one peer."""
+    path = folder / "audit.json"
+    findings = [{"policy": "peer:key-nets", "verdict": verdict} for verdict in ("fail", "pass")]
+    environment = {"date": "2000-01-02T03:04:05+00:00"}
+    path.write_text(json.dumps({"findings": findings, "command": "python tools/some.py", "environment": environment}))
+    return path
 
 
 def test_finished_runs_and_findings_enter_the_table(data: Path, tmp_path: Path, counted: list[str]) -> None:
     run = tmp_path / "runs" / "a" / "result.json"
     run.parent.mkdir(parents=True)
     run.write_text(json.dumps(run_of("resnet20", "key-nets")))
-    audit = tmp_path / "audit.json"
-    audit.write_text(json.dumps({"findings": [{"policy": "peer:key-nets", "verdict": "fail"}]}))
+    audit = write_audit(tmp_path)
     assert invoke(data, tmp_path, "--runs", str(tmp_path / "runs"), "--audit", str(audit)).exit_code == 0
     (path,) = (tmp_path / "out").glob("*.md")
-    (line,) = (line for line in path.read_text().splitlines() if "Key-Nets" in line)
+    text = path.read_text()
+    (line,) = (line for line in text.splitlines() if "| Key-Nets" in line)
     assert "| resnet20 | 1.23 | 50.00 % (3000 of 6000; 95 % interval 48.74 to 51.26) | 3 epochs, float32, cpu |" in line
-    assert line.endswith("| fail |")
+    assert line.endswith("| fail (1 of 2) |")
+    assert "`python tools/some.py` on 2000-01-02" in text
+
+
+@pytest.mark.parametrize("content", ["[]", '{"findings": []}', '{"findings": 3, "command": "", "environment": {}}'])
+def test_what_is_no_audit_is_refused(data: Path, tmp_path: Path, counted: list[str], content: str) -> None:
+    (tmp_path / "audit.json").write_text(content)
+    refused = invoke(data, tmp_path, "--audit", str(tmp_path / "audit.json"))
+    assert (refused.exit_code, refused.stderr.count("\n")) == (3, 1)
+    assert counted == []
 
 
 @pytest.mark.parametrize(
@@ -162,7 +208,7 @@ def test_what_is_no_result_of_a_training_is_refused(
 
 
 def test_published_figures_are_marked_and_stand_in_for_nothing() -> None:
-    text = render(row(name, {}, [], None) for name in PEERS)
+    text = render({"rows": [row(name, {}, [], None) for name in PEERS], "measured": [], "audit": None})
     lines = [line for line in text.splitlines() if line.startswith("| ") and "---" not in line][1:]
     assert len(lines) == len(PEERS)
     for line, peer in zip(lines, PEERS.values(), strict=True):
@@ -187,6 +233,16 @@ def test_a_peers_own_network_comes_first_then_the_longer_run() -> None:
     assert chosen == [("shakedrop-ele", 5), ("shakedrop-ele", 2), ("resnet20", 90)]
 
 
+def test_inference_is_that_of_the_network_which_was_trained() -> None:
+    costs = {"inference": {"parameters": 28_500_000, "ratio": 16.86}}
+    table = [
+        row("le", costs, [run_of(model, "le")] if model else [], None) for model in ("", "shakedrop-le", "resnet20")
+    ]
+    text = render({"rows": table, "measured": [], "audit": None})
+    lines = [line for line in text.splitlines() if line.startswith("| LE")]
+    assert ["16.86" in line for line in lines] == [True, True, False]
+
+
 def test_a_keyed_networks_runs_are_those_on_plain_images() -> None:
     plain, shuffled, other = (
         run_of("preresnet110", "none"),
@@ -197,11 +253,16 @@ def test_a_keyed_networks_runs_are_those_on_plain_images() -> None:
 
 
 def test_the_worst_verdict_counts() -> None:
+    def worst(found: list[dict[str, str]], name: str = "le") -> str:
+        verdict = verdict_of(name, found)
+        return f"{verdict['verdict']} {verdict['with_this_verdict']}/{verdict['attacks']}" if verdict else ""
+
     findings = [{"policy": "peer:le", "verdict": verdict} for verdict in ("pass", "warn", "inconclusive")]
-    assert verdict_of("le", findings) == "inconclusive"
-    assert verdict_of("le", [*findings, {"policy": "peer:le", "verdict": "fail"}]) == "fail"
-    assert verdict_of("le", [*findings, {"policy": "le", "verdict": "fail"}]) == "inconclusive"  # a policy's name
-    assert verdict_of("ele", findings) is None
+    fail = {"policy": "peer:le", "verdict": "fail"}
+    assert worst(findings) == "inconclusive 1/3"
+    assert worst([*findings, fail, fail]) == "fail 2/5"
+    assert worst([*findings, {**fail, "policy": "le"}]) == "inconclusive 1/3"  # a policy's name
+    assert worst(findings, "ele") == ""
 
 
 def test_files_are_lossless_and_shuffled_images_larger(tmp_path: Path) -> None:
@@ -211,9 +272,29 @@ def test_files_are_lossless_and_shuffled_images_larger(tmp_path: Path) -> None:
         path = tmp_path / f"image.{form}"
         path.write_bytes(lossless_bytes(image, form))
         np.testing.assert_array_equal(decode(path), image)
-    cost = measure_cost(PEERS["pixel-shuffle"].protect(1, 32, 32).transform, image[None], rounds=1)
-    assert cost.plain == sizes(image[None])
-    assert min(cost.png_ratio, cost.webp_ratio) > 1.5
+    peer = PEERS["pixel-shuffle"]
+    found = compress(peer, peer.protection(1).transform, image[None])
+    assert found.plain == sizes(image[None])
+    assert min(found.png_ratio, found.webp_ratio) > 1.5
+
+
+def test_grey_based_images_are_stored_as_one_grey_image(tmp_path: Path) -> None:
+    images = np.random.default_rng(3).integers(0, 256, (2, 32, 32, 3), np.uint8)
+    stored = PEERS["etc-grey"].stored(images)
+    assert stored.shape == (2, 32, 96)
+    np.testing.assert_array_equal(stored[1, :, 32:64], images[1, :, :, 1])
+    assert PEERS["etc"].stored(images) is images
+    path = tmp_path / "grey.png"
+    path.write_bytes(lossless_bytes(stored[0], "png"))
+    np.testing.assert_array_equal(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), stored[0])
+
+
+def test_transformations_take_turns_and_are_held_against_a_pixel_shuffle() -> None:
+    images = np.zeros((3, 32, 32, 3), np.uint8)
+    found = time_transformations({"le": PEERS["le"]}, images, seed=1, rounds=2)
+    assert found.keys() == {BASELINE, "le"}
+    assert found[BASELINE].ratio == 1
+    assert (found["le"].images, found["le"].rounds) == (3, 2)
 
 
 @pytest.mark.full

@@ -1,18 +1,24 @@
-"""What a protection costs: its time, and how much less its images compress."""
+"""What protections cost: their time, and how much less their images compress."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from measure import compare
 from peers.block_cipher import Images
-from peers.registry import Protect
+from peers.registry import PEERS, Peer, Protect
 
 PNG, WEBP = "png", "webp"
 _OPTIONS = {PNG: [cv2.IMWRITE_PNG_COMPRESSION, 9], WEBP: [cv2.IMWRITE_WEBP_QUALITY, 101]}  # above 100 is lossless
+
+#: The protection that the time of the others is divided by.
+BASELINE = "pixel-shuffle"
 
 
 @dataclass(frozen=True)
@@ -24,49 +30,75 @@ class Sizes:
 
 
 @dataclass(frozen=True)
-class Cost:
-    """Of a protection.
+class Compression:
+    """Sizes of images without protection and with it.
 
     Attributes:
-        sizes: of the protected images.
-        plain: sizes of the same images without protection.
+        protected, plain: bytes of the same images.
         images: how many there are.
-        microseconds: of the transformation of one image, all of them in one batch.
-        rounds: of which this is the median.
     """
 
-    sizes: Sizes
+    protected: Sizes
     plain: Sizes
     images: int
-    microseconds: float
-    rounds: int
 
     @property
     def png_ratio(self) -> float:
         """PNG bytes of the protected images over those of the plain ones."""
-        return self.sizes.png / self.plain.png
+        return self.protected.png / self.plain.png
 
     @property
     def webp_ratio(self) -> float:
         """Lossless WebP bytes of the protected images over those of the plain ones."""
-        return self.sizes.webp / self.plain.webp
+        return self.protected.webp / self.plain.webp
 
 
-def lossless_bytes(image: Images, form: str) -> bytes:
-    """One (h, w, 3) uint8 RGB image as a lossless PNG or WebP file."""
-    _, content = cv2.imencode(f".{form}", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), _OPTIONS[form])
+@dataclass(frozen=True)
+class TransformationTime:
+    """Of a protection.
+
+    Attributes:
+        microseconds: of one image, all of them in one batch; median.
+        ratio: to that of a pixel shuffle in the same round, image for image; median.
+        images: of the batch.
+        rounds: of which these are the medians.
+    """
+
+    microseconds: float
+    ratio: float
+    images: int
+    rounds: int
+
+
+def lossless_bytes(image: NDArray[np.uint8], form: str) -> bytes:
+    """One (h, w, 3) uint8 RGB or (h, w) grey image as a lossless PNG or WebP file."""
+    stored = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
+    _, content = cv2.imencode(f".{form}", stored, _OPTIONS[form])
     return content.tobytes()
 
 
-def sizes(images: Images) -> Sizes:
-    """Bytes of (n, h, w, 3) uint8 images, each in a file of its own."""
+def sizes(images: NDArray[np.uint8]) -> Sizes:
+    """Bytes of (n, h, w, 3) or (n, h, w) uint8 images, each in a file of its own."""
     png, webp = (sum(len(lossless_bytes(image, form)) for image in images) for form in (PNG, WEBP))
     return Sizes(png, webp)
 
 
-def measure_cost(transform: Protect, images: Images, rounds: int = 9) -> Cost:
-    """Protect (n, h, w, 3) uint8 images and say what it takes; at least one image."""
-    timed = compare("transformation", {"transform": lambda: transform(images)}, rounds=rounds)
-    microseconds = timed.timings[0].median_s / len(images) * 1e6
+def compress(peer: Peer, transform: Protect, images: Images) -> Compression:
+    """Protect (n, h, w, 3) uint8 images and compress them as the peer stores them; at least one image."""
     protected = np.concatenate([transform(image[None]) for image in images])
-    return Cost(sizes(protected), sizes(images), len(images), microseconds, rounds)
+    return Compression(sizes(peer.stored(protected)), sizes(images), len(images))
+
+
+def time_transformations(
+    peers: Mapping[str, Peer], images: Images, *, seed: int, rounds: int
+) -> dict[str, TransformationTime]:
+    """Let the peers protect (n, h, w, 3) uint8 images in turns, pixel shuffle first; times by name."""
+    things = {
+        name: partial(peer.protection(seed).transform, peer.scale(images))
+        for name, peer in ({BASELINE: PEERS[BASELINE]} | dict(peers)).items()
+    }
+    timed = compare("transformation", things, rounds=rounds)
+    return {
+        timing.name: TransformationTime(timing.median_s / len(images) * 1e6, timing.ratio, len(images), rounds)
+        for timing in timed.timings
+    }

@@ -8,6 +8,7 @@ from functools import partial
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from cifar10 import SIDE
 from peers import block_cipher, ele, etc_, keynets, le, optics, pixel_shuffle, privconv
@@ -57,6 +58,7 @@ class Peer:
         network: the network that its authors classify with; None where any will do.
         side: height and width that images are scaled to before they are protected.
         keyed: the network is trained on plain images and is given the key; otherwise on protected ones, without.
+        grey: protected images are one grey image each, the three channels side by side.
         published: None if Table 2 does not list it.
     """
 
@@ -66,6 +68,7 @@ class Peer:
     published: Published | None = None
     side: int = SIDE
     keyed: bool = False
+    grey: bool = False
 
     def protection(self, seed: int) -> Protection:
         """For images of ``side``."""
@@ -79,6 +82,10 @@ class Peer:
         for image, place in zip(images, scaled, strict=True):
             cv2.resize(image, (self.side, self.side), dst=place, interpolation=cv2.INTER_CUBIC)
         return scaled
+
+    def stored(self, protected: Images) -> NDArray[np.uint8]:
+        """Protected (n, h, w, 3) images in the form in which they are kept: as they are, or (n, h, 3 w) if grey."""
+        return np.concatenate(np.moveaxis(protected, 3, 0), axis=2) if self.grey else protected
 
 
 def _blocks(
@@ -110,7 +117,7 @@ PEERS: dict[str, Peer] = {
     "le": Peer("LE, one key for all blocks", partial(_blocks, le.draw), "shakedrop-le"),
     "ele": Peer("ELE, a key for each block", partial(_blocks, ele.draw), "shakedrop-ele", Published(29.31, 83.06)),
     "etc": Peer("EtC, colour", partial(_blocks, etc_.draw), "shakedrop-ele", Published(5.35, 89.09, _ETC_NOTE)),
-    "etc-grey": Peer("EtC, grey-based", partial(_blocks, etc_.draw_grey)),
+    "etc-grey": Peer("EtC, grey-based", partial(_blocks, etc_.draw_grey), grey=True),
     "privconv": Peer(
         "PrivConv, 4 x 4 blocks of 32 x 32",
         partial(_blocks, privconv.draw),

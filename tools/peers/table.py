@@ -17,8 +17,9 @@ from training_runs import budget, unseen
 #: Verdicts of an audit, the worst first.
 VERDICTS = ("fail", "inconclusive", "warn", "pass")
 HEADER = (
-    "| | network | parameters, M | accuracy on unseen images | trained | transformation, us an image | inference, x "
-    "| PNG, x | WebP, x | audit |\n| --- | --- | ---: | --- | --- | ---: | ---: | ---: | ---: | --- |"
+    "| | network | parameters, M | accuracy on unseen images | trained | transformation, us an image | x "
+    "| inference, x | PNG, x | WebP, x | audit |\n| --- | --- | ---: | --- | --- | ---: | ---: | ---: | ---: | ---: "
+    "| --- |"
 )
 
 
@@ -35,8 +36,8 @@ def runs_of(name: str, runs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(own, key=lambda run: (run["recipe"]["model"] != peer.network, -run["recipe"]["epochs"]))
 
 
-def verdict_of(name: str, findings: Sequence[dict[str, Any]]) -> str | None:
-    """The worst verdict of an audit's findings for ``peer:NAME``, or None if it has none.
+def verdict_of(name: str, findings: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The worst verdict of an audit's findings for ``peer:NAME``, of how many; None if it has none.
 
     Raises:
         InputError: a finding has no known verdict.
@@ -45,10 +46,15 @@ def verdict_of(name: str, findings: Sequence[dict[str, Any]]) -> str | None:
     unknown = [verdict for verdict in own if verdict not in VERDICTS]
     if unknown:
         raise InputError(f"{unknown[0]!r:.40} is not a verdict", hint=f"one of: {', '.join(VERDICTS)}")
-    return min(own, key=VERDICTS.index) if own else None
+    if not own:
+        return None
+    worst = min(own, key=VERDICTS.index)
+    return {"verdict": worst, "attacks": len(own), "with_this_verdict": own.count(worst)}
 
 
-def row(name: str, measured: dict[str, Any], runs: list[dict[str, Any]], verdict: str | None) -> dict[str, Any]:
+def row(
+    name: str, measured: dict[str, Any], runs: list[dict[str, Any]], verdict: dict[str, Any] | None
+) -> dict[str, Any]:
     """One row as JSON values; ``measured`` holds the costs that are known."""
     peer = PEERS[name]
     published = peer.published
@@ -60,21 +66,22 @@ def row(name: str, measured: dict[str, Any], runs: list[dict[str, Any]], verdict
         if published is None
         else {"parameters_M": published.parameters, "accuracy_percent": published.accuracy, "note": published.note},
         "runs": runs_of(name, runs),
-        "transformation": measured.get("transformation"),
-        "inference": measured.get("inference"),
-        "environment": measured.get("environment"),
+        **{cost: measured.get(cost) for cost in ("transformation", "compression", "inference")},
         "audit": verdict,
     }
 
 
-def render(rows: Iterable[dict[str, Any]]) -> str:
+def render(found: dict[str, Any]) -> str:
     """The table as Markdown, with what it compares below."""
-    lines = [HEADER]
-    notes = []
-    for found in rows:
-        lines.append(_line(found, PEERS[found["name"]]))
-        if found["published"] and found["published"]["note"]:
-            notes.append(f"- {found['title']}: {found['published']['note']}.")
+    lines, notes = [HEADER], []
+    for one in found["rows"]:
+        lines.append(_line(one, PEERS[one["name"]]))
+        if one["published"] and one["published"]["note"]:
+            notes.append(f"- {one['title']}: {one['published']['note']}.")
+    if found["measured"]:
+        notes.append(f"- Costs were measured {', '.join(found['measured'])}.")
+    if found["audit"]:
+        notes.append(f"- Audit: `{found['audit']['command']}` on {found['audit']['date'][:10]}.")
     return "\n".join([*lines, "", *notes, *_FOOTNOTES]) + "\n"
 
 
@@ -82,28 +89,49 @@ _FOOTNOTES = (
     "- Published figures are those of Table 2 of Perez et al., ICASSP 2024; nothing that is marked so was measured "
     "here.",
     f"- Accuracy: images that were never trained on, with its 95 % interval; trained on {TRAINED_IMAGES:,} images.",
-    "- Inference: time of the network divided by that of plain PreResNet-110 in the same round.",
-    "- PNG and WebP: bytes of the protected images under lossless compression divided by those of the plain images "
-    "(scaled up, where the peer scales them).",
+    "- Transformation: NumPy and OpenCV on one thread, all images in one batch; all peers took turns, and x is their "
+    "time divided by that of the pixel shuffle in the same round. PrivConv at 224 x 224 has 49 times the pixels.",
+    "- Inference: time of the peer's own network divided by that of plain PreResNet-110 in the same round.",
+    "- PNG and WebP: bytes of the protected images under lossless compression divided by those of the plain colour "
+    "images (scaled up, where the peer scales them); EtC's grey-based form is stored as the grey image that it is.",
+    "- Audit: the worst verdict, and how many of the attacks have it.",
 )
 
 
 def _line(found: dict[str, Any], peer: Peer) -> str:
     run = found["runs"][0] if found["runs"] else None
-    cost, inference = found["transformation"], found["inference"]
+    network = run["recipe"]["model"] if run else peer.network
     cells = [
         found["title"],
-        (run["recipe"]["model"] if run else peer.network) or "any",
+        network or "any",
         _parameters(found, run),
         _accuracy(found, run),
         budget(run) if run else "",
-        f"{cost['microseconds']:.1f}" if cost else "not measured",
-        f"{inference['ratio']:.2f}" if inference else "not measured" if peer.network else "",
-        f"{cost['sizes']['png'] / cost['plain']['png']:.2f}" if cost else "not measured",
-        f"{cost['sizes']['webp'] / cost['plain']['webp']:.2f}" if cost else "not measured",
-        found["audit"] or "not audited",
+        *_transformation(found["transformation"]),
+        _inference(found["inference"]) if network == peer.network and network else "",
+        *_compression(found["compression"]),
+        _verdict(found["audit"]),
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _transformation(cost: dict[str, Any] | None) -> tuple[str, str]:
+    return (f"{cost['microseconds']:.1f}", f"{cost['ratio']:.2f}") if cost else ("not measured", "")
+
+
+def _inference(cost: dict[str, Any] | None) -> str:
+    return f"{cost['ratio']:.2f}" if cost else "not measured"
+
+
+def _compression(cost: dict[str, Any] | None) -> tuple[str, str]:
+    if cost is None:
+        return "not measured", "not measured"
+    protected, plain = cost["protected"], cost["plain"]
+    return f"{protected['png'] / plain['png']:.2f}", f"{protected['webp'] / plain['webp']:.2f}"
+
+
+def _verdict(audit: dict[str, Any] | None) -> str:
+    return f"{audit['verdict']} ({audit['with_this_verdict']} of {audit['attacks']})" if audit else "not audited"
 
 
 def _parameters(found: dict[str, Any], run: dict[str, Any] | None) -> str:
