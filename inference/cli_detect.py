@@ -11,6 +11,7 @@ import click
 from inference.cli_options import gamma_option, malvar_option, opens_frames, overlay_option, runs_network
 from inference.cli_session import check_output, session_of, write_picture
 from keyvault.cli_options import file_option
+from keyvault.console import FiniteRange
 
 if TYPE_CHECKING:
     from inference.layout import KeyedTensor
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
 @runs_network("torchvision:NAME of a detector, such as torchvision:fasterrcnn_resnet50_fpn.", weights_come=False)
 @malvar_option
 @gamma_option
-@click.option(
-    "--score", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="The lowest that is reported."
-)
+@click.option("--score", type=FiniteRange(0, 1), default=0.5, show_default=True, help="The lowest that is reported.")
 @file_option("-o", "--output", help="PNG of the boxes; only its owner can read it.")
 @overlay_option("the boxes")
 @click.argument("frame", type=click.Path(path_type=Path))

@@ -7,6 +7,7 @@ line itself, into one line on stderr and an exit code, so that no traceback reac
 from __future__ import annotations
 
 import errno
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -85,6 +86,17 @@ def native_messages_off() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
+
+
+class FiniteRange(click.FloatRange):
+    """A number within bounds; ``nan`` and ``inf``, which compare strangely, are none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number; a usage error if it is not finite or out of bounds."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not finite", param, ctx)
+        return number
 
 
 class Command(_Refusing):

@@ -7,15 +7,14 @@ from pathlib import Path
 from statistics import geometric_mean
 from typing import Any
 
-from dated_results import heading
-from json_files import read_json
+from dated_results import heading, read_result
 
 GATHER = "keyed, gather"
 
 
 def render(paths: Mapping[str, Path], folder: Path) -> str:
     """The tables of some result files by name; links to them are relative to ``folder``."""
-    return "\n\n".join(_section(path, read_json(path), folder) for path in paths.values())
+    return "\n\n".join(_section(path, read_result(path), folder) for path in paths.values())
 
 
 def render_networks(paths: Mapping[str, Path], folder: Path) -> str:

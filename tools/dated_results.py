@@ -8,16 +8,23 @@ from typing import Any
 
 import click
 
+from json_files import read_kept
 from keyvault.files import write_whole
 from measure import environment
 
 _DATE = len("YYYY-MM-DD-")
+_MADE = {"command": str, "environment": {"date": str, "processor": str, "processors_usable": int}}
 
 
 def newest(folder: Path) -> dict[str, Path]:
     """The newest file of each name in a folder, by name."""
     found = {path.stem[_DATE:]: path for path in sorted(folder.glob("????-??-??-*.json"))}
     return dict(sorted(found.items()))
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """What a dated file holds; InputError if it does not say with what it was made."""
+    return dict(read_kept(path, _MADE, "a result that says how it was made"))
 
 
 def heading(path: Path, result: dict[str, Any], folder: Path) -> str:

@@ -39,7 +39,7 @@ from inference.imaging import Demosaic, Gamma, IspSettings
 from inference.models.torchvision_presets import DetectorPreset, detector_preset
 from inference.session import ShuffledFrame
 from kept_results import Keeper, command_line
-from keyvault.console import Command
+from keyvault.console import Command, FiniteRange
 from keyvault.errors import InputError
 from keyvault.files import check_outputs
 from keyvault.policy import Policy
@@ -247,7 +247,7 @@ def _check_data(coco: Coco, chosen: DetectorPreset, options: dict[str, Any]) -> 
 @click.option("--model", default="torchvision:fasterrcnn_resnet50_fpn", show_default=True, help="torchvision:NAME.")
 @click.option("--weights", type=click.Path(path_type=Path), help="Of the detector, for COCO's classes.")
 @click.option("--random-weights", is_flag=True, help="In place of --weights: measures agreement, not precision.")
-@click.option("--score", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Boxes compared from it.")
+@click.option("--score", type=FiniteRange(0, 1), default=0.5, show_default=True, help="Boxes compared from it.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many images.")
 @click.option("--backend", type=click.Choice(["gather", "reference"]), default="gather", show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of wrong permutations and weights.")

@@ -138,7 +138,12 @@ def _shown(voc: Voc, options: dict[str, Any]) -> tuple[str, ...]:
 @click.option("--model", default="espnetv2", show_default=True, help="espnetv2 or torchvision:NAME.")
 @click.option("--weights", type=click.Path(path_type=Path), help="Of the network, for 21 classes.")
 @click.option("--random-weights", is_flag=True, help="In place of --weights: measures agreement, not accuracy.")
-@click.option("--size", type=(int, int), metavar="W H", help="Of the network's input.  [default: the model's]")
+@click.option(
+    "--size",
+    type=(click.IntRange(1), click.IntRange(1)),
+    metavar="W H",
+    help="Of the network's input.  [default: the model's]",
+)
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many images.")
 @click.option("--batch", type=click.IntRange(1), default=2, show_default=True)
 @click.option("--backend", type=click.Choice(["gather", "reference"]), default="gather", show_default=True)

@@ -10,8 +10,7 @@ from typing import Any
 import peers.table
 import table1.table
 from audit.verdict_tables import full_tables, summary_table
-from dated_results import heading
-from json_files import read_json
+from dated_results import heading, read_result
 
 Found = Mapping[str, Any]
 _RANDOM = "random weights"
@@ -32,7 +31,7 @@ def render(paths: Mapping[str, Path], folder: Path) -> str:
 
 def render_audit(paths: Mapping[str, Path], folder: Path) -> str:
     """Every finding of the newest audits, of policies and of peers; a sentence if there is none."""
-    found = {paths[name]: read_json(paths[name]) for name in AUDITS if name in paths}
+    found = {paths[name]: read_result(paths[name]) for name in AUDITS if name in paths}
     if not found:
         return "No audit of all policies is recorded here yet."
     return "\n\n".join(f"{heading(path, one, folder)}\n\n{full_tables(one)}" for path, one in found.items())
@@ -41,7 +40,7 @@ def render_audit(paths: Mapping[str, Path], folder: Path) -> str:
 def _whole(title: str, path: Path | None, folder: Path, table: Callable[[Found], str]) -> str:
     if path is None:
         return ""
-    found = read_json(path)
+    found = read_result(path)
     return f"**{title}.** {heading(path, found, folder)}\n\n{table(found)}"
 
 
@@ -71,7 +70,7 @@ class Comparison:
 
     def render(self, paths: Mapping[str, Path], folder: Path) -> str:
         """The table, and below it where each row is from; empty if there is no result."""
-        results = {path: read_json(path) for name, path in paths.items() if name.startswith(self.kind)}
+        results = {path: read_result(path) for name, path in paths.items() if name.startswith(self.kind)}
         if not results:
             return ""
         lines = [self.title, "", f"| | images | {' | '.join(self.columns.values())} |"]

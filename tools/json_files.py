@@ -16,10 +16,12 @@ Form = Any
 
 
 def read_json(path: Path) -> Any:
-    """Content of a JSON file; InputError if it is none."""
+    """Content of a JSON file; InputError if it is none or cannot be read."""
     try:
         return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}", hint="check the path") from error
+    except ValueError as error:
         raise InputError(f"{path} is not a JSON file", hint="remove it, or give another one") from error
 
 

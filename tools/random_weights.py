@@ -15,12 +15,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from keyvault.errors import InputError
+
 SCORE_SPREAD = 3.0
 BOX_SPREAD = 0.2
 _BOXES = ("bbox", "regression_head")
 LEAST_VARIANCE = 0.1  # of a norm's squared mean
 #: How many images of a data set serve.
 CALIBRATION = 4
+LEAST_IMAGES = 2
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
@@ -33,7 +36,12 @@ def calibrate(network: nn.Module, x: Any, classes: int, seed: int) -> nn.Module:
         x: what it is called with: two images or more.
         classes: layers whose outputs are so many, or a multiple, are taken for class scores.
         seed: of the weights.
+
+    Raises:
+        InputError: there is but one image.
     """
+    if len(x) < LEAST_IMAGES:
+        raise InputError("random weights take their scale from two images, there is one", hint="give more images")
     generator = torch.Generator().manual_seed(seed)
     network.eval()
     layers = {module: name for name, module in network.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)}

@@ -11,7 +11,6 @@ together they fine-tune a network on private images.
 from __future__ import annotations
 
 import json
-import math
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -31,7 +30,7 @@ from fingerprint import file_digest, weights_hold_out, weights_metadata
 from inference.errors import DeviceUnavailableError
 from inference.models import CIFAR10_MEAN, CIFAR10_STD
 from inference.weights import load_weights
-from keyvault.console import Command
+from keyvault.console import Command, FiniteRange
 from keyvault.errors import InputError
 from keyvault.files import make_folder, write_whole
 from measure import environment
@@ -156,12 +155,6 @@ def _protection_options(recipe: Recipe) -> str:
     return f"--transform {recipe.transform}{private}{start}"
 
 
-def _finite(_context: click.Context, _option: click.Parameter, value: float) -> float:
-    if not math.isfinite(value):
-        raise click.BadParameter(f"{value} is not finite")
-    return value
-
-
 def _device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise DeviceUnavailableError("CUDA was asked for and there is none here", hint="use --device cpu")
@@ -178,8 +171,7 @@ def _device(name: str) -> torch.device:
     "--lr",
     default=0.2,
     show_default=True,
-    type=click.FloatRange(0, min_open=True),
-    callback=_finite,
+    type=FiniteRange(0, min_open=True),
     help="Peak learning rate of the cycle.",
 )
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0, MAX_SEED))

@@ -74,13 +74,20 @@ class Voc:
         return Example(name, image.astype(np.uint8, copy=False), mask)
 
 
+def _names(path: Path) -> tuple[str, ...]:
+    try:
+        names = path.read_text(encoding="utf-8").split()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text", hint="one name a line") from error
+    if not names:
+        raise InputError(f"{path} is empty", hint="one name a line")
+    return tuple(names)
+
+
 def open_voc(folder: Path) -> Voc:
     """Find images, masks and list of a folder; InputError if they are not there."""
     for images, masks, listed in LAYOUTS:
         if (folder / listed).is_file():
-            names = (folder / listed).read_text().split()
-            if not names:
-                raise InputError(f"{folder / listed} is empty", hint="one name a line")
-            return Voc(folder / images, folder / masks, tuple(names))
+            return Voc(folder / images, folder / masks, _names(folder / listed))
     known = " or ".join(layout[2] for layout in LAYOUTS)
     raise InputError(f"{folder} is no VOC folder", hint=f"it has a list of names, {known}")

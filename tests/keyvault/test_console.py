@@ -10,7 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from keyvault.console import Command, Group, native_messages_off
+from keyvault.console import Command, FiniteRange, Group, native_messages_off
 from keyvault.errors import PolicyError
 
 
@@ -22,7 +22,8 @@ def program() -> None:
 @program.command()
 @click.option("--count", type=click.IntRange(1))
 @click.option("--way", required=True)
-def fail(count: int | None, way: str) -> None:
+@click.option("--share", type=FiniteRange(0))
+def fail(count: int | None, way: str, share: float | None) -> None:
     """Fail in the way asked for."""
     errors = {
         "refusal": PolicyError("too\nlarge", hint="make it\nsmaller"),
@@ -42,6 +43,9 @@ def fail(count: int | None, way: str) -> None:
         (["fail", "--way", "interrupt"], 130, "program: interrupted"),
         (["fail"], 2, "program: Missing option '--way'; see program fail --help"),
         (["fail", "--way", "full", "--count", "0"], 2, "program: Invalid value for '--count': 0 is not in the range"),
+        (["fail", "--way", "full", "--share", "nan"], 2, "program: Invalid value for '--share': nan is not finite"),
+        (["fail", "--way", "full", "--share", "inf"], 2, "program: Invalid value for '--share': inf is not finite"),
+        (["fail", "--way", "full", "--share", "-1"], 2, "program: Invalid value for '--share': -1.0 is not in"),
         (["nothing"], 2, "program: No such command 'nothing'; see program --help"),
     ],
 )

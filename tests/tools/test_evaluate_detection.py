@@ -185,6 +185,11 @@ def test_figures_say_what_each_row_found(folder: Path) -> None:
     assert "labels mean nothing" in report(untrained)
 
 
+def test_one_image_has_no_spread_to_calibrate_by() -> None:
+    with pytest.raises(InputError, match="two images, there is one"):
+        calibrate(torch.nn.Conv2d(3, 2, 1), torch.rand(1, 3, 8, 8), 2, 0)
+
+
 def test_calibrated_scores_depend_on_the_image() -> None:
     torch.manual_seed(0)
     network = detector_preset(MODEL).build()
@@ -304,6 +309,7 @@ def test_refusals_take_one_line(folder: Path, arguments: list[str]) -> None:
     content = json.loads((folder / "instances.json").read_text())
     spoilt = [
         ([], 2, "--random-weights"),
+        (["--random-weights", "--score", "nan"], 2, "nan is not finite"),
         (["--random-weights", "--weights", "x.pth"], 2, "--random-weights"),
         (["--weights", str(folder / "missing.pth")], 13, "missing.pth"),
         (["--weights", str(folder / "other.pth")], 13, "does not fit"),

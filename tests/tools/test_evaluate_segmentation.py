@@ -121,6 +121,9 @@ def test_a_folder_without_a_list_is_refused(tmp_path: Path) -> None:
     (tmp_path / "val_subset.txt").write_text("\n")
     with pytest.raises(InputError, match="empty"):
         open_voc(tmp_path)
+    (tmp_path / "val_subset.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="not UTF-8"):
+        open_voc(tmp_path)
 
 
 def test_refusals_take_one_line(folder: Path, home: Path) -> None:
@@ -250,6 +253,7 @@ def test_a_run_says_what_it_needs(arguments: list[str], tmp_path: Path) -> None:
         (["--model", "resnet20"], 3, "labels no pixels"),
         (["--model", "torchvision:fcn_resnet"], 13, "fcn_resnet50"),
         (["--size", "32", "32"], 5, "32x32"),
+        (["--size", "32", "0"], 2, "0 is not in the range"),
         (["-o", str(tmp_path / "nowhere" / "a.json")], 4, "nowhere"),
         (["--figure", str(tmp_path / "nowhere" / "a.png")], 4, "nowhere"),
         (["--show", "a"], 2, "--figure"),

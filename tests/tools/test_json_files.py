@@ -56,3 +56,5 @@ def test_refusals_name_the_file_to_remove(tmp_path: Path) -> None:
     assert read_kept(path, {"b": int}, "a result") == {"b": 1}
     with pytest.raises(InputError, match="is not a result"):
         read_kept(path, {"b": int}, "a result", lambda found: found["b"] > 1)
+    with pytest.raises(InputError, match=r"cannot read .*nothing\.json: No such file"):
+        read_kept(tmp_path / "nothing.json", {}, "a result")

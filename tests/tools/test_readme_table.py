@@ -46,6 +46,14 @@ def test_the_newest_file_of_each_section_counts(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("content", ["{}", "[]", '{"command": "c", "environment": {}}'])
+def test_a_file_that_does_not_say_how_it_was_made_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "2026-11-21-camera.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match="is not a result that says how it was made"):
+        benchmark_tables.render({"camera": path}, tmp_path)
+
+
 def test_a_row_says_time_ratio_and_speed(tmp_path: Path) -> None:
     timing = {"name": "expand", "median_s": 0.0321, "best_s": 0.03, "ratio": 0.0625, "megapixels_per_s": 373.8}
     comparison = {"title": "key expansion", "timings": [timing]}
