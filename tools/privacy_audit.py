@@ -24,7 +24,7 @@ from audit.job import Job
 from audit.peer_evidence import PeerAttack
 from audit.peer_subjects import ALL, PeerSubject, is_peer, peer_job, peer_keys
 from audit.policy_jobs import frames_audit, policy_audit
-from audit.registry import chosen_attacks, chosen_peer_attacks
+from audit.registry import chosen_attacks, chosen_peer_attacks, code_digest
 from audit.report import NotRun, Report, render
 from audit.scenes import Source
 from audit.store import Store
@@ -165,8 +165,10 @@ def main(
 ) -> None:
     """Attack policies, or the private frames in the folder FRAMES.  Exits with 0 if it ran, whatever it found."""
     made, known = QUICK if quick else FULL
-    wanted = Wanted(Source(scenes, count or made, known), seed)
     open_source([scenes], None, "test")  # refuses a missing data set before anything is made
+    if output.resolve().is_relative_to(scenes.resolve()):
+        raise InputError(f"{output} lies among the scenes in {scenes}", hint="name a folder outside it with -o")
+    wanted = Wanted(Source.of(scenes, count or made, known), seed)
     places = [stand for stand in Stand if str(stand) in stands or not stands]
     chosen = Chosen(chosen_attacks(names), chosen_peer_attacks(names), places)
     jobs = make_jobs(policies, frames, key, wanted, chosen)
@@ -174,7 +176,8 @@ def main(
     if not trials:
         raise InputError("nothing to audit: none of these attacks stands there", hint="give other --attack or --stand")
     with tqdm(total=trials, unit="attack", disable=None) as progress:
-        stores = [Store.open(output / "work", job.name, job.options) for job in jobs]
+        made_with = {"code": code_digest()}
+        stores = [Store.open(output / "work", job.name, job.options | made_with) for job in jobs]
         found = [audit(job, store, progress) for job, store in zip(jobs, stores, strict=True)]
     report = Report(
         audited=_audited(frames, jobs, wanted.source),

@@ -141,6 +141,8 @@ def test_damaged_results_are_refused(data: Path, counted: Counted) -> None:
         ((), "nothing to audit", 3),
         (("--policy", "default", "--scenes", "nowhere"), "there is no nowhere", 3),
         (("--policy", "1920x1080,RGGB"), "1920x1080 photosites; the audit takes 16384", 3),
+        (("--policy", "64x6,stacked"), "scenes of 6 pixels a side; the audit takes 8 and more", 3),
+        (("--policy", "64x14,RGGB"), "scenes of 7 pixels a side", 3),
         (("--policy", "sideways"), "neither a sealed key's file nor a word", 3),
         (("frames",), "go together", 2),
         (("frames", "--key", "k.bin"), "there is no folder frames", 3),
@@ -153,6 +155,12 @@ def test_refusals(data: Path, counted: Counted, more: tuple[str, ...], said: str
     assert (result.exit_code, result.output.count("\n")) == (code, 1)
     assert said in result.output
     assert not counted.runs
+
+
+def test_a_report_among_the_scenes_is_refused(data: Path, counted: Counted) -> None:
+    result = audit(data, "--policy", "default", "-o", str(data / "out"))
+    assert (result.exit_code, result.output.count("\n")) == (3, 1)
+    assert "lies among the scenes" in result.output
 
 
 def test_too_few_scenes_are_refused_as_such(data: Path, counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,10 +213,23 @@ def test_sealed_keys_of_one_name_are_not_taken_for_each_other(
     assert audit(data, *keys[:2], *keys[:2]).exit_code == 0
 
 
-def test_scenes_that_were_added_are_other_scenes(data: Path, counted: Counted) -> None:
-    assert audit(data, "--policy", "default").exit_code == 0
+def test_scenes_that_were_added_or_changed_are_other_scenes(data: Path, counted: Counted) -> None:
     (data / "more.bin").write_bytes(b"x")
-    assert "was made with" in audit(data, "--policy", "default").output
+    assert audit(data, "--policy", "default").exit_code == 0
+    (data / "more.bin").write_bytes(b"y")
+    assert "was made with files" in audit(data, "--policy", "default").output
+    (data / "more.bin").write_bytes(b"x")
+    assert audit(data, "--policy", "default").exit_code == 0
+    (data / "another.bin").write_bytes(b"")
+    assert "was made with files" in audit(data, "--policy", "default").output
+
+
+def test_what_other_code_has_found_is_not_taken_over(
+    data: Path, counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert audit(data, "--policy", "default").exit_code == 0
+    monkeypatch.setattr(privacy_audit, "code_digest", lambda: "0")
+    assert "was made with code" in audit(data, "--policy", "default").output
 
 
 def test_policies_by_name_and_in_words() -> None:

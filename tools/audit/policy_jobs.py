@@ -18,6 +18,7 @@ from audit.subjects import Subject, frame_paths, open_frames, scene_size
 from keyvault.errors import InputError
 
 MOST_PHOTOSITES = 128 * 128
+LEAST_SIDE = 8  # of the scenes: structure is compared in windows of seven pixels
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class PolicyAudit:
 
 
 def policy_audit(named: Subject, source: Source, seed: int) -> PolicyAudit:
-    """Audit of a policy by frames that are made for it; InputError if its sensor is too large."""
+    """Audit of a policy by frames that are made for it; InputError if its sensor is too large or too small."""
     _check_size(named)
 
     @cache
@@ -115,4 +116,10 @@ def _check_size(named: Subject) -> None:
         raise InputError(
             f"{named.name} has {policy.width}x{policy.height} photosites; the audit takes {MOST_PHOTOSITES} at most",
             hint="audit the same settings at a smaller size, in words, such as 64x64,RGGB,row",
+        )
+    side = min(scene_size(policy))
+    if side < LEAST_SIDE:
+        raise InputError(
+            f"{named.name} shows scenes of {side} pixels a side; the audit takes {LEAST_SIDE} and more",
+            hint="audit the same settings at a larger size, in words, such as 32x32,stacked,row",
         )

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from fingerprint import file_digest
 from image_sources import ImageSource, Item, check_uint8, open_cifar10, open_source
 from keyvault.errors import InputError
 
@@ -37,17 +38,29 @@ class Scenes:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where scenes come from, and how many are wanted: for frames, and for the attacker at most."""
+    """Where scenes come from, and how many are wanted.
+
+    Attributes:
+        folder: a data set or a folder of images.
+        frames: wanted for frames.
+        known: wanted for the attacker, at most.
+        files: digest of the folder's files, names and contents.
+    """
 
     folder: Path
     frames: int
     known: int
+    files: str
+
+    @classmethod
+    def of(cls, folder: Path, frames: int, known: int) -> Source:
+        """Scenes of a folder as it is now; InputError if a file cannot be read."""
+        found = sorted((path.relative_to(folder).as_posix(), file_digest(path)) for path in _files(folder))
+        return cls(folder, frames, known, hashlib.sha256(repr(found).encode()).hexdigest())
 
     def to_json(self) -> dict[str, Any]:
-        """What was asked for, as JSON values, with a digest of the folder's file names and sizes."""
-        files = sorted((str(path.relative_to(self.folder)), path.stat().st_size) for path in _files(self.folder))
-        digest = hashlib.sha256(repr(files).encode()).hexdigest()
-        return {"frames": self.frames, "known": self.known, "scenes": str(self.folder.resolve()), "files": digest}
+        """What was asked for, as JSON values."""
+        return {"frames": self.frames, "known": self.known, "scenes": str(self.folder.resolve()), "files": self.files}
 
     def open(self, shape: tuple[int, int]) -> Scenes:
         """Read the scenes, cropped and resized to ``shape`` (rows, columns) where they have another.
