@@ -23,6 +23,7 @@ PIXEL_BYTES = 3 * SIDE * SIDE
 RECORD_BYTES = 1 + PIXEL_BYTES
 TRAIN_FILES = tuple(f"data_batch_{k}" for k in range(1, 6))
 TEST_FILES = ("test_batch",)
+TRAINING_IMAGES = 50_000
 TRAINED_IMAGES = 45_000  # of the training images; the others are never trained on here
 
 

@@ -15,11 +15,12 @@ PLAIN = "none"
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides the result besides the data.
+    """Everything that decides the result.
 
     ``transform`` is the peer that protects every image, under a key drawn from the seed, after its augmentation.
     ``private`` is the setting under which the images were captured as private frames, and ``replays`` the id of the
-    key of these frames.  ``init`` is the SHA-256 of the file of weights that the network begins with.
+    key of these frames.  ``init`` is the SHA-256 of the file of weights that the network begins with, ``data`` that of
+    the images trained on and their labels.
     """
 
     model: str
@@ -38,10 +39,11 @@ class Recipe:
     private: str = PLAIN
     init: str = PLAIN
     replays: str = PLAIN
+    data: str = PLAIN
 
 
 #: Members that older recipes lack, which were of plain images and of weights that were drawn.
-_LATER: dict[str, Any] = dict.fromkeys(("transform", "private", "init", "replays"), PLAIN)
+_LATER: dict[str, Any] = dict.fromkeys(("transform", "private", "init", "replays", "data"), PLAIN)
 
 
 def recipe_of(members: Any, path: Path) -> Recipe:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 
 import click
@@ -25,7 +26,7 @@ from torch import Tensor
 import cifar10
 from accuracy import Accuracy
 from checkpoints import stored_precision
-from cifar10 import TRAINED_IMAGES
+from cifar10 import TRAINED_IMAGES, TRAINING_IMAGES
 from fingerprint import file_digest, weights_hold_out, weights_metadata
 from inference.errors import DeviceUnavailableError
 from inference.models import CIFAR10_MEAN, CIFAR10_STD
@@ -58,9 +59,9 @@ def _split(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Split:
 def load_splits(folder: Path, private: str = PLAIN, replays: Path = DEFAULT_REPLAYS) -> dict[str, Split]:
     """The images trained on, the 5,000 held out, and the test file; as private frames show them, if that is asked."""
     train, test = cifar10.load(folder, "train"), cifar10.load(folder, "test")
-    if len(train.labels) <= TRAINED_IMAGES:
+    if len(train.labels) != TRAINING_IMAGES:
         raise InputError(
-            f"{folder} holds {len(train.labels)} training images, 50,000 are needed",
+            f"{folder} holds {len(train.labels):,} training images, {TRAINING_IMAGES:,} are needed",
             hint="use the complete data set",
         )
     if private != PLAIN:
@@ -71,6 +72,13 @@ def load_splits(folder: Path, private: str = PLAIN, replays: Path = DEFAULT_REPL
         "held out": _split(train.images[TRAINED_IMAGES:], train.labels[TRAINED_IMAGES:]),
         "test": _split(test.images, test.labels),
     }
+
+
+def digest(split: Split) -> str:
+    """SHA-256 of images and labels, hexadecimal."""
+    found = sha256(split.images.numpy())
+    found.update(split.labels.numpy())
+    return found.hexdigest()
 
 
 def protect_unseen(training: Training, splits: dict[str, Split]) -> None:
@@ -104,7 +112,7 @@ def write_release(training: Training, splits: dict[str, Split], folder: Path, *,
     Those are the last 5,000 training images only if the weights that it began with ``holds_out`` them.  Accuracy is
     that of the weights as they are stored.
     """
-    recipe = training.recipe
+    recipe, made = training.recipe, environment()
     network = training.average.module
     weights = {name: stored(tensor) for name, tensor in network.state_dict().items()}
     network.load_state_dict(weights)
@@ -122,7 +130,8 @@ def write_release(training: Training, splits: dict[str, Split], folder: Path, *,
         f"## Command\n\n`python tools/train_cifar10.py --model {recipe.model} --data DIR --epochs {recipe.epochs} "
         f"--batch {recipe.batch} --lr {recipe.learning_rate} --seed {recipe.seed} --precision {recipe.precision} "
         f"{_protection_options(recipe)} -o DIR`\n\n"
-        f"PyTorch {torch.__version__}, {training.device.type}.\n\n## Recipe\n\n"
+        f"PyTorch {torch.__version__}, {training.device.type}; finished on {made['date'][:10]} on {made['processor']}, "
+        f"{made['processors_usable']} cores.\n\n## Recipe\n\n"
         f"SGD with Nesterov momentum, one cycle, moving average of weights.\n\n{options}\n"
     )
     write_whole(folder / f"{recipe.model}.md", card.encode())
@@ -132,7 +141,7 @@ def write_release(training: Training, splits: dict[str, Split], folder: Path, *,
         "accuracy": {"held out": asdict(held_out), "test": asdict(test)},
         "holds_out": holds_out,
         "device": training.device.type,
-        "environment": environment(),
+        "environment": made,
     }
     write_whole(folder / RESULT, json.dumps(result, indent=2).encode())
     return held_out + test if holds_out else test
@@ -217,12 +226,18 @@ def main(
         torch.set_num_threads(threads)
     side, place = input_side(model, transform), _device(device)
     init, holds_out = begin_with(start, model)
-    splits = {name: split.to(place) for name, split in load_splits(data, private, replays).items()}
+    loaded = load_splits(data, private, replays)
+    splits = {name: split.to(place) for name, split in loaded.items()}
     make_folder(output)
     precision = precision or stored_precision(output) or fastest_precision(model, batch, place, side)
     keys = PLAIN if private == PLAIN else "+".join(place_of(SETTINGS[private], replays).keys)
     recipe = Recipe(
-        *(model, epochs, batch, lr, seed, precision), transform=transform, private=private, init=init, replays=keys
+        *(model, epochs, batch, lr, seed, precision),
+        transform=transform,
+        private=private,
+        init=init,
+        replays=keys,
+        data=digest(loaded["train"]),
     )
     training = Training(recipe, output, place, TRAINED_IMAGES, start)
     training.resume()

@@ -37,6 +37,11 @@ def test_one_rule_for_verdicts(low: float, broke: bool, verdict: str) -> None:
     assert judge(SCALE, Interval(low, 1), broke) == verdict
 
 
+@pytest.mark.parametrize(("low", "verdict"), [(0.02, "pass"), (0.3, "pass"), (0.31, "fail")])
+def test_nothing_fails_below_chance(low: float, verdict: str) -> None:
+    assert judge(Scale("share", chance=0.3, fail=0.01), Interval(low, 1), control_broke=True) == verdict
+
+
 def test_findings_survive_json_and_come_worst_first() -> None:
     one = finding(Verdict.FAIL)
     assert Finding.from_json(one.to_json()).to_json() == one.to_json()
@@ -112,7 +117,7 @@ def test_only_what_an_attack_refuses_of_its_evidence_does_not_apply() -> None:
         raise OutputError("no space")
     attack = Attack("x", "X", (Stand.FILE,), 0, lambda *given: finding(Verdict.PASS))
     damaged = InputError("damaged data")
-    audited = PolicyAudit(subject("default"), Source(Path(), 1, 1), 1, lambda: fails(damaged))
+    audited = PolicyAudit(subject("default"), Source(Path(), 1, 1, ""), 1, lambda: fails(damaged))
     with pytest.raises(InputError) as raised_by_evidence:
         audited.attack(attack, Stand.FILE)
     assert raised_by_evidence.value is damaged

@@ -38,6 +38,7 @@ RECIPE = Recipe(model="resnet20", epochs=1, batch=32, learning_rate=0.1, seed=1,
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data set of 100 images in the binary layout, of which 64 are trained on."""
     monkeypatch.setattr(train_cifar10, "TRAINED_IMAGES", 64)
+    monkeypatch.setattr(train_cifar10, "TRAINING_IMAGES", 100)
     generator = np.random.default_rng(0)
     folder = tmp_path / "data"
     folder.mkdir()
@@ -52,6 +53,21 @@ def train(data: Path, output: Path, *more: str) -> None:
     options = ["--model", "resnet20", "--data", str(data), "-o", str(output), "--batch", "32", "--precision", "float32"]
     result = CliRunner().invoke(main, [*options, *more])
     assert result.exit_code == 0, result.output
+
+
+def test_a_run_goes_on_with_the_images_that_it_began_with_alone(data: Path, tmp_path: Path) -> None:
+    train(data, tmp_path / "run", "--epochs", "1")
+    (tmp_path / "run" / "resnet20.safetensors").unlink()
+    batch = data / f"{cifar10.TRAIN_FILES[0]}.bin"
+    content = batch.read_bytes()
+    batch.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    arguments = ["--model", "resnet20", "--data", str(data), "-o", str(tmp_path / "run"), "--batch", "32"]
+    refused = CliRunner().invoke(main, [*arguments, "--precision", "float32", "--epochs", "1"])
+    assert (refused.exit_code, refused.stderr.count("\n")) == (3, 1)
+    assert "belongs to another recipe: data" in refused.stderr
+    batch.write_bytes(content[: -cifar10.RECORD_BYTES])
+    refused = CliRunner().invoke(main, arguments)
+    assert "holds 99 training images, 100 are needed" in refused.stderr
 
 
 def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
@@ -289,7 +305,8 @@ def _drop(part: str) -> Callable[[dict[str, Any]], Any]:
 def test_damaged_checkpoints_are_refused_by_name(
     data: Path, tmp_path: Path, damage: Callable[[dict[str, Any]], Any]
 ) -> None:
-    one = Training(RECIPE, tmp_path, torch.device("cpu"), 64)
+    recipe = replace(RECIPE, data=train_cifar10.digest(train_cifar10.load_splits(data)["train"]))
+    one = Training(recipe, tmp_path, torch.device("cpu"), 64)
     one.save()
     saved = torch.load(one.checkpoint, weights_only=True)
     damage(saved)
