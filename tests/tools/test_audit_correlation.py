@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 import numpy as np
@@ -10,9 +11,10 @@ from scipy.ndimage import gaussian_filter
 
 from audit.attack import Evidence, control_policy
 from audit.attacks import correlation
-from audit.attacks.correlation import arrange, attempt, shares, upright
+from audit.attacks.correlation import Attempt, Step, arrange, attempt, by_frames, shares, upright
 from audit.finding import Finding, Stand, Verdict
-from audit.material import make_material
+from audit.intervals import share_interval
+from audit.material import Material, make_material
 from audit.positions import Sensor
 from audit.subjects import scene_size, subject
 from keyvault.errors import InputError
@@ -42,7 +44,9 @@ def audited(words: str, stand: Stand = Stand.MEMORY) -> Finding:
     images = scenes(FRAMES, scene_size(policy)[0])
     material, control = (make_material(images, one) for one in (policy, control_policy(policy)))
     evidence = Evidence(words, material, control, images[:0], np.zeros(0, np.int64))
-    return correlation.run(evidence, stand, np.random.default_rng(0))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(correlation, "LADDER", (50, 100))
+        return correlation.run(evidence, stand, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("stand", [Stand.FILE, Stand.MEMORY])
@@ -50,7 +54,9 @@ def test_the_fixed_key_gives_every_position_away(stand: Stand) -> None:
     found = audited("16x16,fixed", stand)
     assert found.verdict is Verdict.FAIL
     assert found.score == 1
-    assert found.smallest_breaking in (20, 50, 100)
+    assert found.smallest_breaking in (50, 100)
+    assert re.search(r" 50: \S+ exact, SSIM \S+ \(mean of 4 sets\), ", found.note)
+    assert "200: 100.0% exact, SSIM 1.00. " in found.note
     assert np.array_equal(found.pictures["put together from 200 frames"], found.pictures["scene"])
     assert not np.array_equal(found.pictures["private frame"], found.pictures["scene"])
 
@@ -90,6 +96,49 @@ def test_a_mosaic_falls_once_its_colours_are_told_apart() -> None:
     truth = np.argsort(material.tables[0]).astype(np.int64)
     blind = upright(arrange(frames, (32, 32)), truth, (32, 32))
     assert shares(blind, truth, (32, 32))[0] < found.exact / 2
+
+
+def numbered(count: int, side: int = SIDE) -> Material:
+    """Frames of nothing that are told apart by their labels."""
+    policy = subject(f"{side}x{side},fixed").policy
+    empty = np.zeros((count, side, side, 3), np.uint16)
+    return Material(policy, empty, empty, empty, np.zeros((count, side * side), np.int32), np.arange(count))
+
+
+def attempted(frames: int, exact: float) -> Attempt:
+    share = share_interval(round(1024 * exact), 1024)
+    return Attempt(frames, exact, share, exact, exact, 0.001, np.zeros((SIDE, SIDE, 3), np.uint8))
+
+
+@pytest.mark.parametrize(("count", "side", "most"), [(1000, 32, 5), (1000, 64, 3), (200, 32, 5), (199, 32, 5)])
+def test_a_step_takes_disjoint_sets_and_is_judged_by_all(
+    monkeypatch: pytest.MonkeyPatch, count: int, side: int, most: int
+) -> None:
+    """Only all frames, and the lucky first ones, give their positions away."""
+    taken: dict[int, list[np.ndarray]] = {}
+
+    def attempt(material: Material, stand: Stand, generator: np.random.Generator) -> Attempt:
+        taken.setdefault(len(material), []).append(material.labels)
+        return attempted(len(material), 0.9 if len(material) == count or material.labels[0] == 0 else 0.2)
+
+    monkeypatch.setattr(correlation, "attempt", attempt)
+    steps = by_frames(numbered(count, side), Stand.FILE, np.random.default_rng(0))
+    assert [one.frames for one in steps] == sorted(taken)
+    assert [one.broke for one in steps] == [False] * (len(steps) - 1) + [True]
+    assert len(steps) > 1
+    for frames, used in taken.items():
+        assert len(used) == min(most, count // frames)
+        assert len(np.unique(np.concatenate(used))) == frames * len(used)
+        assert frames == count or len(used) > 1
+
+
+def test_one_lucky_set_does_not_break_a_step() -> None:
+    luck = tuple(attempted(50, exact) for exact in (0.89, 0.87, 0.9, 0.46, 0.5))
+    assert Step(luck[:1]).broke
+    assert not Step(luck).broke
+    assert Step(luck).exact == pytest.approx(0.724)
+    assert Step(luck[:3]).broke
+    assert not Step(luck[2:4]).broke
 
 
 def test_it_makes_no_difference_which_permutation_was_used() -> None:

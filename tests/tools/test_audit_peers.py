@@ -15,14 +15,14 @@ from scipy.ndimage import gaussian_filter
 
 import cifar10
 import privacy_audit
-from audit import peer_attacks, peer_learning
+from audit import peer_attacks, peer_learning, peer_subjects
 from audit.finding import Finding, Verdict
 from audit.peer_attacks import correlation, known_plaintext, reidentification, single_frame
 from audit.peer_evidence import Images, PeerAttack, PeerEvidence
 from audit.peer_features import OF_VALUES
-from audit.peer_subjects import _CONTROLS, CONTROL, INSIDE, peer_keys, protect
+from audit.peer_subjects import _CONTROLS, CONTROL, INSIDE, PeerSubject, peer_keys, protect
 from audit.registry import all_attacks, all_peer_attacks
-from audit.scenes import Scenes
+from audit.scenes import Scenes, Source
 from keyvault.errors import InputError
 from peers.registry import PEERS, Peer, Protection
 from peers.table import verdict_of
@@ -148,6 +148,27 @@ def test_a_control_that_holds_leaves_the_verdict_open(attack: PeerAttack, monkey
     assert run(attack, replace(under, control=noise, inside=noise)).verdict is Verdict.INCONCLUSIVE
 
 
+def test_no_control_gives_an_attack_more_than_the_peer_does() -> None:
+    under = evidence("le")
+    fewer = replace(under.material, known=under.material.known[:9], known_labels=under.material.known_labels[:9])
+    for material in (under.material.first(60), fewer):
+        with pytest.raises(InputError, match="differ"):
+            replace(under, material=material)
+
+
+def test_three_hits_of_fifty_that_chance_explains_do_not_break_a_peer(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {"one": np.where(np.arange(50) < 3, np.arange(50), -1)}
+    images = pictures(60)
+    scenes = Scenes(images[:50], np.zeros(50, np.int64), images[50:], np.zeros(10, np.int64))
+    peers = {name: protect(name, one, scenes, 3) for name, one in {"etc": PEERS["etc"], **_CONTROLS}.items()}
+    under = PeerEvidence("peer:etc", peers["etc"], peers[CONTROL], peers[INSIDE])
+    of_control = {"one": np.arange(50)}
+    monkeypatch.setattr(reidentification, "found", lambda one: found if one.key == "etc" else of_control)
+    judged = run(reidentification.PEER_ATTACK, under)
+    assert reidentification.BROKEN < judged.interval.low < judged.chance
+    assert (judged.verdict, judged.smallest_breaking) == (Verdict.PASS, None)
+
+
 def test_a_lens_has_no_key_and_is_attacked_by_one_picture() -> None:
     lens = evidence("defocus-1")
     assert run(single_frame.PEER_ATTACK, lens).verdict is Verdict.FAIL
@@ -160,12 +181,27 @@ def test_a_lens_has_no_key_and_is_attacked_by_one_picture() -> None:
 def data(tmp_path: Path) -> Path:
     """Test images of CIFAR-10's binary layout."""
     records = [bytes([i % 10]) + image.transpose(2, 0, 1).tobytes() for i, image in enumerate(pictures(260))]
-    (tmp_path / f"{cifar10.TEST_FILES[0]}.bin").write_bytes(b"".join(records))
-    return tmp_path
+    folder = tmp_path / "scenes"
+    folder.mkdir()
+    (folder / f"{cifar10.TEST_FILES[0]}.bin").write_bytes(b"".join(records))
+    return folder
+
+
+@pytest.mark.parametrize(("key", "numbers"), [("privconv-224", (20, 30)), ("le", (50, 60))])
+def test_controls_have_the_numbers_of_peers_that_scale_pictures_up(
+    data: Path, key: str, numbers: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer_subjects, "LARGE", (20, 30))
+    under = PeerSubject(key, Source.of(data, 50, 60), 1).evidence()
+    for one in (under.material, under.control, under.inside):
+        assert (len(one), len(one.private), len(one.labels), len(one.known), len(one.known_labels)) == (
+            *(numbers[0],) * 3,
+            *(numbers[1],) * 2,
+        )
 
 
 def audit(data: Path, *more: str) -> Result:
-    arguments = ["--scenes", str(data), "-o", str(data / "out"), "--attack", "known_plaintext", *more]
+    arguments = ["--scenes", str(data), "-o", str(data.parent / "out"), "--attack", "known_plaintext", *more]
     return CliRunner().invoke(privacy_audit.main, arguments, prog_name="privacy_audit.py")
 
 
@@ -173,10 +209,12 @@ def test_the_command_fills_the_column_of_table_2(data: Path, monkeypatch: pytest
     monkeypatch.setattr(privacy_audit, "FULL", (60, 200))
     result = audit(data, "--policy", "peer:etc", "--policy", "peer:defocus-1", "--policy", "peer:etc")
     assert result.exit_code == 0, result.output
-    found = json.loads((data / "out" / "findings.json").read_text())
+    found = json.loads((data.parent / "out" / "findings.json").read_text())
     assert [(one["policy"], one["verdict"]) for one in found["findings"]] == [("peer:etc", "fail")]
     assert [(one["policy"], one["attack"]) for one in found["not_run"]] == [("peer:defocus-1", "known_plaintext")]
-    assert verdict_of("etc", found["findings"]) == "fail"
+    told = verdict_of("etc", found["findings"])
+    assert told is not None
+    assert told["verdict"] == "fail"
     assert verdict_of("defocus-1", found["findings"]) is None
     assert set(found["policies"]) == {"peer:etc", "peer:defocus-1"}
     other = audit(data, "--policy", "peer:etc", "--seed", "2")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from audit.attacks import fixed_pattern, histogram_classifier, reidentification, reuse, weak_seed
-from audit.views import known, picture
+from audit.attacks import fixed_pattern, histogram_classifier, reidentification, weak_seed
+from audit.views import known, picture, white
 from keyvault.policy import Cfa, Policy
 
 SIDE = 16
@@ -36,6 +38,18 @@ def test_a_shuffle_keeps_what_finds_a_scene_and_a_mask_does_not(feature, policy:
     masked = rng.integers(0, 2**policy.bits, moved.shape).astype(np.uint16)
     assert (reidentification.nearest(feature(moved), feature(plain)) == np.arange(50)).mean() > 0.98
     assert (reidentification.nearest(feature(masked), feature(plain)) == np.arange(50)).mean() < 0.1
+
+
+@pytest.mark.parametrize("policy", [STACKED, Policy(SIDE, SIDE, Cfa.BGGR), Policy(2 * SIDE, 2 * SIDE, Cfa.GRBG)])
+def test_scenes_are_as_bright_on_a_sensor_of_any_depth(policy: Policy) -> None:
+    images = scenes(2)
+    images[0, 0, 0] = 255
+    eight = known(images, replace(policy, bits=8))
+    for bits in (8, 10, 12, 16):
+        deep = replace(policy, bits=bits)
+        dn = known(images, deep)
+        assert dn.max() == white(deep)
+        assert np.abs(dn / white(deep) - eight / 255).max() < 0.5 / 255
 
 
 def test_quantiles_know_no_order() -> None:
@@ -68,29 +82,6 @@ def test_joint_histograms_count_colours() -> None:
     assert found.shape == (1, 512)
     assert (found[0, 0], found[0, 511], found.sum()) == (0.5, 0.5, 1)
     assert histogram_classifier.joint_histograms(frames[..., :1], 256).shape == (1, 64)
-
-
-@pytest.mark.parametrize("levels", [256, 4096])
-def test_a_mask_used_for_many_frames_comes_off_and_fresh_ones_do_not(levels: int) -> None:
-    rng = np.random.default_rng(0)
-    images = scenes(600)
-    usual = reuse.Usual.of(images[300:].reshape(300, -1).astype(np.uint16), levels)
-    plain = images[:300].reshape(300, -1).astype(np.uint16)
-    mask = rng.integers(0, levels, plain.shape[1]).astype(np.int64)
-    fresh = rng.integers(0, levels, plain.shape)
-    for masks, broken in ((mask, True), (fresh, False)):
-        stored = ((plain + masks) % levels).astype(np.uint16)
-        bare = reuse.without(stored, reuse.likeliest_mask(stored, usual), levels)
-        off = reuse.errors(bare, plain, levels)
-        assert off.max() <= levels // 2
-        assert (np.median(off) < 8) == broken
-        assert ((off <= 8).mean() > 0.5) == broken
-
-
-def test_the_best_constant_guess() -> None:
-    usual = np.array([0.1, 0, 0.4, 0.4, 0, 0.1])
-    assert reuse.best_constant(usual, 0) == 0.4
-    assert reuse.best_constant(usual, 1) == pytest.approx(0.8)
 
 
 @pytest.mark.parametrize("policy", [STACKED, Policy(2 * SIDE, 2 * SIDE)], ids=["stacked", "mosaic"])

@@ -9,8 +9,9 @@ import pytest
 import torch
 from test_audit_statistics import STACKED, scenes
 
+from audit import photographs
 from audit.attack import OF_THE_POLICY, Attack, Evidence, control_policy
-from audit.attacks import fixed_pattern, histogram_classifier, reidentification, reuse, weak_seed, wrong_key
+from audit.attacks import fixed_pattern, histogram_classifier, reidentification, weak_seed, wrong_key
 from audit.finding import Finding, Stand, Verdict
 from audit.material import make_material
 from audit.own_home import own_home
@@ -49,7 +50,7 @@ def finding(attack: Attack, policy: Policy, stand: Stand, frames: int = 60, ever
 
 @pytest.mark.parametrize(
     ("attack", "frames"),
-    [(reidentification.ATTACK, 60), (histogram_classifier.ATTACK, 60), (reuse.ATTACK, 128), (fixed_pattern.ATTACK, 4)],
+    [(reidentification.ATTACK, 60), (histogram_classifier.ATTACK, 60), (fixed_pattern.ATTACK, 4)],
 )
 def test_the_fixed_key_fails_and_the_default_is_not_told_from_noise(attack: Attack, frames: int) -> None:
     broken, held = (finding(attack, policy, Stand.FILE, frames) for policy in (FIXED, STACKED))
@@ -74,20 +75,15 @@ def test_a_class_that_most_frames_have_is_not_told_from_noise() -> None:
     assert (held.verdict, broken.verdict) == (Verdict.PASS, Verdict.FAIL)
 
 
-def test_values_tell_the_scene_in_memory_whatever_the_policy() -> None:
-    assert finding(reidentification.ATTACK, STACKED, Stand.MEMORY).verdict is Verdict.FAIL
+@pytest.mark.parametrize("bits", [8, 12])
+@pytest.mark.parametrize("attack", [reidentification.ATTACK, histogram_classifier.ATTACK], ids=lambda one: one.name)
+def test_values_tell_the_scene_in_memory_whatever_the_policy(attack: Attack, bits: int) -> None:
+    assert finding(attack, replace(STACKED, bits=bits), Stand.MEMORY).verdict is Verdict.FAIL
 
 
-def test_what_the_product_does_not_refuse_counts_as_broken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reuse, "refuses_an_older_key", lambda home: False)
-    found = finding(reuse.ATTACK, STACKED, Stand.FILE, 128)
-    assert found.verdict is Verdict.FAIL
-    assert found.smallest_breaking is not None
-    assert "an older key file: possible" in found.note
-
-
-def test_too_few_frames_to_break_the_control_are_inconclusive() -> None:
-    assert finding(reuse.ATTACK, STACKED, Stand.FILE, 2).verdict is Verdict.INCONCLUSIVE
+def test_the_scene_is_known_by_a_photograph(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(photographs, "NOISE", 10.0)
+    assert finding(reidentification.ATTACK, STACKED, Stand.MEMORY).verdict is Verdict.INCONCLUSIVE
 
 
 def test_scenes_without_classes_train_no_classifier() -> None:

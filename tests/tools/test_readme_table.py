@@ -13,7 +13,7 @@ import pytest
 import benchmark_tables
 import evidence_tables
 from audit.finding import Finding, Interval, Stand, Verdict
-from audit.report import Report
+from audit.report import NotRun, Report
 from dated_results import newest
 from keyvault.errors import InputError
 from readme_table import BLOCKS, Block, renewed
@@ -107,7 +107,7 @@ def _report() -> Report:
         policies={"fixed": "one key", "default": "a key for each frame"},
         titles={"peek": "Looking", "other": "Not tried"},
         findings=[holds, weak],
-        not_run=[],
+        not_run=[NotRun("other", Stand.FILE, "default", "why")],
         appearances=[],
         environment=MADE["environment"],
         command="python tools/privacy_audit.py",
@@ -123,5 +123,6 @@ def test_the_audit_names_what_broke_and_how_many_frames_it_took(tmp_path: Path) 
     assert "| default | pass (1 attack) |" in short
     whole = evidence_tables.render_audit({"audit": path}, tmp_path)
     assert "| Looking (`peek`) | **fail: 0.9 (chance 0.1)**, from 2 frames on | pass: 0.1 (chance 0.1) |" in whole
-    assert "Not tried" not in whole
+    assert "| Not tried (`other`) |  | not run |" in whole
+    assert whole.count("Not tried") == 1
     assert "No audit" in evidence_tables.render_audit({}, tmp_path)

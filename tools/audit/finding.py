@@ -63,12 +63,17 @@ class Scale:
     Attributes:
         unit: what the score counts, such as ``share of positions exact``; larger is a better attack.
         chance: the score of an attacker who has nothing but what everybody knows.
-        fail: from here on the attack has broken the policy.
+        fail: from here on the attack has broken the policy, unless chance is higher.
     """
 
     unit: str
     chance: float
     fail: float
+
+    @property
+    def level(self) -> float:
+        """What an interval has to lie above for a fail: ``fail``, or chance where that is higher."""
+        return max(self.fail, self.chance)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,12 +171,12 @@ def judge(scale: Scale, interval: Interval, control_broke: bool) -> Verdict:
     """The one rule for a verdict.
 
     Inconclusive if the attack did not break its positive control.  Otherwise fail if the interval
-    lies above the scale's level for that, warn if it lies above chance, and pass if it reaches
-    down to chance.
+    lies above the scale's level for that, which is never below chance, warn if it lies above
+    chance, and pass if it reaches down to chance.
     """
     if not control_broke:
         return Verdict.INCONCLUSIVE
-    if interval.low > scale.fail:
+    if interval.low > scale.level:
         return Verdict.FAIL
     return Verdict.WARN if interval.low > scale.chance else Verdict.PASS
 

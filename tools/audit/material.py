@@ -48,7 +48,11 @@ class Material:
 
     def first(self, count: int) -> Material:
         """The first so many frames, or all there are."""
-        parts = {one.name: getattr(self, one.name)[:count] for one in fields(self) if one.name != "policy"}
+        return self.part(slice(count))
+
+    def part(self, chosen: slice) -> Material:
+        """Some of the frames."""
+        parts = {one.name: getattr(self, one.name)[chosen] for one in fields(self) if one.name != "policy"}
         return Material(self.policy, **parts)
 
 
@@ -75,14 +79,20 @@ def make_material(images: NDArray[np.uint8], policy: Policy, labels: Labels | No
 
 
 def scene_of(image: NDArray[np.uint8], policy: Policy, name: str) -> DnScene:
-    """One image as DN: a quad for each pixel, or a photosite for each; PolicyError if neither fits the policy."""
+    """One image as DN, white as the policy's largest: a quad for each pixel, or a photosite for each.
+
+    Raises PolicyError if neither fits the policy.
+    """
     if policy.cfa is Cfa.NONE or image.shape[:2] != (policy.height, policy.width):
-        return quad_scene(Item(image, None, name), policy)
-    dn = np.empty(image.shape[:2], np.uint16)
-    for place, colour in enumerate(policy.cfa):
-        part = (slice(place // 2, None, 2), slice(place % 2, None, 2))
-        dn[part] = image[..., "RGB".index(colour)][part]
-    return DnScene(dn, 0, WHITE, name=name)
+        scene = quad_scene(Item(image, None, name), policy)
+    else:
+        dn = np.empty(image.shape[:2], np.uint16)
+        for place, colour in enumerate(policy.cfa):
+            part = (slice(place // 2, None, 2), slice(place % 2, None, 2))
+            dn[part] = image[..., "RGB".index(colour)][part]
+        scene = DnScene(dn, 0, WHITE, name=name)
+    full = 2**policy.bits - 1
+    return replace(scene, dn=np.rint(scene.dn * (full / WHITE)).astype(np.uint16), white_level=full)
 
 
 def _captured(images: NDArray[np.uint8], policy: Policy) -> Material:

@@ -76,7 +76,8 @@ class PeerEvidence:
         inside: the same under one permutation inside every 4 x 4 block: the control where only places that are left
             alone can be attacked.
 
-    Raises InputError when constructed without pictures.
+    Raises InputError when constructed without pictures, or with controls of more or fewer pictures or known scenes:
+    that an attack breaks a control which gives it more says nothing.
     """
 
     name: str
@@ -87,6 +88,12 @@ class PeerEvidence:
     def __post_init__(self) -> None:
         if not len(self.material):
             raise InputError("an audit without pictures", hint="give the audit more scenes")
+        numbers = [(len(one), len(one.known)) for one in (self.material, self.control, self.inside)]
+        if len(set(numbers)) > 1:
+            told = ", ".join(f"{pictures} and {known}" for pictures, known in numbers)
+            raise InputError(
+                f"pictures and known scenes of a peer and its controls differ: {told}", hint="give all the same scenes"
+            )
 
 
 @dataclass(frozen=True, slots=True)

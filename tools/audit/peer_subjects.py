@@ -56,16 +56,15 @@ def peer_keys(text: str) -> list[str]:
 
 def protect(key: str, peer: Peer, scenes: Scenes, seed: int) -> Protected:
     """Scenes of 32 x 32 as a peer has them; all under the key of ``seed``, those that attackers know left plain."""
-    frames, known = (None, None) if peer.side == SIDE else LARGE
-    plain = peer.scale(scenes.frames[:frames])
+    plain = peer.scale(scenes.frames)
     return Protected(
         key=key,
         peer=peer,
         plain=plain,
         private=peer.protection(seed).transform(plain),
-        labels=scenes.frame_labels[:frames],
-        known=peer.scale(scenes.known[:known]),
-        known_labels=scenes.known_labels[:known],
+        labels=scenes.frame_labels,
+        known=peer.scale(scenes.known),
+        known_labels=scenes.known_labels,
     )
 
 
@@ -74,9 +73,16 @@ def _scenes(source: Source) -> Scenes:
     return source.open((SIDE, SIDE))
 
 
-@lru_cache(maxsize=2)
-def _control(key: str, source: Source, seed: int) -> Protected:
-    return protect(key, _CONTROLS[key], _scenes(source), seed)
+def _first(scenes: Scenes, frames: int | None, known: int | None) -> Scenes:
+    """The first so many scenes for pictures, and for the attacker to know; None for all."""
+    return Scenes(
+        scenes.frames[:frames], scenes.frame_labels[:frames], scenes.known[:known], scenes.known_labels[:known]
+    )
+
+
+@lru_cache(maxsize=2 * len(_CONTROLS))
+def _control(key: str, source: Source, seed: int, numbers: tuple[int | None, int | None]) -> Protected:
+    return protect(key, _CONTROLS[key], _first(_scenes(source), *numbers), seed)
 
 
 @dataclass(frozen=True)
@@ -106,7 +112,7 @@ class PeerSubject:
         return f"{peer.title}; {peer.side}x{peer.side}, {BITS} bit; {'one key for all images' if keyed else 'no key'}"
 
     def evidence(self) -> PeerEvidence:
-        """Its pictures and the controls, which are of one seed for all peers."""
+        """Its pictures, and as many of the controls, which are of one seed for all peers."""
         return _evidence(self)
 
     def appearance(self) -> Appearance:
@@ -128,9 +134,11 @@ class PeerSubject:
 
 @lru_cache(maxsize=1)
 def _evidence(subject: PeerSubject) -> PeerEvidence:
-    scenes = _scenes(subject.source)
-    control, inside = (_control(key, subject.source, subject.seed) for key in _CONTROLS)
-    return PeerEvidence(subject.name, protect(subject.key, PEERS[subject.key], scenes, subject.seed), control, inside)
+    peer, source, seed = PEERS[subject.key], subject.source, subject.seed
+    numbers = (None, None) if peer.side == SIDE else LARGE
+    control, inside = (_control(key, source, seed, numbers) for key in _CONTROLS)
+    material = protect(subject.key, peer, _first(_scenes(source), *numbers), seed)
+    return PeerEvidence(subject.name, material, control, inside)
 
 
 def peer_job(subject: PeerSubject, attacks: Iterable[PeerAttack], stands: Sequence[Stand]) -> Job:

@@ -94,10 +94,30 @@ class Sensor:
 
     def drawn(self, count: int, generator: np.random.Generator) -> Places:
         """The same of permutations drawn at random inside the policy's scope: (count, p)."""
-        places = self.policy.photosites // (4 if self.quads else 1)
+        bands = self.bands()
+        return np.stack([np.lexsort((generator.random(len(bands)), bands)) for _ in range(count)])
+
+    def bands(self) -> Places:
+        """The band of every position in true order, which no permutation of the policy changes: (p,)."""
         width, rows = (side // (2 if self.quads else 1) for side in (self.policy.width, self.policy.band_rows))
-        bands = np.arange(places) // (width * rows)
-        return np.stack([np.lexsort((generator.random(places), bands)) for _ in range(count)])
+        return np.arange(self.policy.photosites // (4 if self.quads else 1)) // (width * rows)
+
+    def found(self, guess: Places, table: NDArray[np.int32]) -> float:
+        """The share of positions that a guess has at the right spots.
+
+        Args:
+            guess: int64 (h * w,), the true photosite of each stored one.
+            table: int32 (h * w,), where the frame stores each photosite.
+        """
+        guessed, true = self.stored(np.stack([np.argsort(guess), table]))
+        spots = self.spots()
+        return float(spots.at(guessed).same(spots.at(true)).mean())
+
+    def chance(self) -> float:
+        """What :meth:`found` is expected to be for a guess that knows the bands, and nothing else of a frame."""
+        spots, bands = self.spots(), self.bands()
+        _, kinds = np.unique(np.stack([bands, spots.cells, spots.colours]), axis=1, return_inverse=True)
+        return float((np.bincount(kinds)[kinds] / np.bincount(bands)[bands]).mean())
 
     def views(self, guess: Spots) -> Iterator[Spots]:
         """The guess as a person could turn it, and exchange red and blue."""

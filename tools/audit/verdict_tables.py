@@ -35,16 +35,17 @@ def summary_table(report: Mapping[str, Any]) -> str:
 
 def full_tables(report: Mapping[str, Any]) -> str:
     """A table for each place: a row for each attack, a column for each policy, and what each finding reached."""
-    findings = {(one.stand, one.attack, one.policy): one for one in _findings(report)}
+    cells = {(one.stand, one.attack, one.policy): _cell(one) for one in _findings(report)}
+    cells |= {(one["stand"], one["attack"], one["policy"]): "not run" for one in report["not_run"]}
     policies, parts = list(report["policies"]), []
     for stand in Stand:
-        attacks = [name for name in report["titles"] if any((stand, name, policy) in findings for policy in policies)]
+        attacks = [name for name in report["titles"] if any((stand, name, policy) in cells for policy in policies)]
         if not attacks:
             continue
         lines = [f"### {_PLACES[stand]}", "", f"| | {' | '.join(policies)} |", f"| --- |{' --- |' * len(policies)}"]
         for name in attacks:
-            cells = [_cell(findings.get((stand, name, policy))) for policy in policies]
-            lines.append(f"| {report['titles'][name]} (`{name}`) | {' | '.join(cells)} |")
+            row = [cells.get((stand, name, policy), "") for policy in policies]
+            lines.append(f"| {report['titles'][name]} (`{name}`) | {' | '.join(row)} |")
         parts.append("\n".join(lines))
     about = [f"- {name}: {words}" for name, words in report["policies"].items()]
     return "\n\n".join([*parts, "\n".join(about)])
@@ -65,10 +66,10 @@ def _worst(findings: list[Finding]) -> str:
     return f"**{worst}**: {', '.join(names[:_NAMED])}{more}"
 
 
-def _cell(finding: Finding | None) -> str:
-    if finding is None:
-        return ""
+def _cell(finding: Finding) -> str:
     reached = f"{finding.verdict}: {number(finding.score)} (chance {number(finding.chance)})"
+    if finding.verdict is Verdict.FAIL:
+        reached = f"**{reached}**"
     if finding.smallest_breaking is None:
         return reached
-    return f"**{reached}**, from {finding.smallest_breaking} frame{'s' * (finding.smallest_breaking != 1)} on"
+    return f"{reached}, from {finding.smallest_breaking} frame{'s' * (finding.smallest_breaking != 1)} on"

@@ -93,9 +93,9 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
         stand=stand,
         policy=evidence.name,
         score=float(shares[-1].mean()),
-        control_broke=mean_interval(control, generator).low > BROKEN,
+        control_broke=mean_interval(control, generator).low > scale.level,
         frames=len(material),
-        smallest_breaking=least_breaking(intervals, BROKEN),
+        smallest_breaking=least_breaking(intervals, scale.level),
         note=(
             f"Charts needed to number the photosites in {LEVELS} levels: {chosen}. Positions of {len(scenes)} other "
             f"frames put right by 1 chart and more: {', '.join(f'{one:.1%}' for one in shares.mean(axis=1))}. The "

@@ -1,7 +1,8 @@
 """The column converters' errors, seen in the average of many frames: equal errors are equal columns.
 
 After Lukas, Fridrich and Goljan, "Digital camera identification from sensor pattern noise", IEEE
-TIFS 1(2), 2006, who average frames to see what a sensor adds to all of them.
+TIFS 1(2), 2006, who average frames to see what a sensor adds to all of them.  Where quads move, quads are compared:
+the photosites of one share its columns wherever it goes, and no photosite leaves the even or the odd columns.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from audit.attacks.wrong_key import opened_with
 from audit.finding import Finding, Scale, Stand
 from audit.intervals import share_interval
 from audit.own_home import own_home
-from audit.views import in_line
-from keyvault.policy import FrameKeys, Policy, Protection
+from audit.positions import Sensor
+from keyvault.errors import InputError
+from keyvault.policy import FrameKeys, Policy, Protection, Unit
 from sensor_sim import Camera, LightScene
 from sensor_sim.sensor_profile import SensorProfile, load_profile
 
@@ -50,7 +52,10 @@ def together(pairs: NDArray[np.int64], columns: NDArray[np.int64]) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Averaged:
-    """Frames of a covered lens, (n, p, c), and the true column of each position of a frame that came later: (p,)."""
+    """Frames of a covered lens, (n, p, c), and the true column of each position of a frame that came later: (p,).
+
+    A position is one that moves: a photosite, or a quad with all its samples and a column of quads.
+    """
 
     frames: NDArray[np.uint16]
     columns: NDArray[np.int64]
@@ -68,6 +73,26 @@ class Averaged:
         return hits / trials
 
 
+def positions(frames: NDArray[np.uint16], later: NDArray[np.int32], policy: Policy) -> Averaged:
+    """Frames (n, h, w) or (n, h, w, c) and the table (h * w,) of a later one, by what moves under the policy."""
+    sensor = Sensor(policy)
+    return Averaged(sensor.in_line(frames), sensor.stored(later[None])[0] % _grid(policy)[1])
+
+
+def chance(policy: Policy) -> float:
+    """The share of pairs of positions that are of one column; InputError if there is no pair."""
+    rows, columns = _grid(policy)
+    if rows * columns < 2:
+        raise InputError("a frame has a single position", hint="give a larger sensor")
+    return (rows - 1) / (rows * columns - 1)
+
+
+def _grid(policy: Policy) -> tuple[int, int]:
+    """Rows and columns of positions."""
+    side = 2 if policy.unit is Unit.QUAD else 1
+    return policy.height // side, policy.width // side
+
+
 def averaged(policy: Policy, profile: SensorProfile, stand: Stand, count: int) -> Averaged:
     """Capture frames with the lens covered, and note the columns of the next one's positions."""
     dark = LightScene(np.zeros((policy.height, policy.width, 3), np.float32))
@@ -75,12 +100,10 @@ def averaged(policy: Policy, profile: SensorProfile, stand: Stand, count: int) -
         opened = home.opened()
         with Camera(home.key, device=home.device, profile=profile) as camera:
             frames = [camera.capture(dark) for _ in range(count + 1)]
-    table = frame_permutation(opened, frames[-1].header.frame_id).table
-    columns = np.empty(len(table), np.int64)
-    columns[table] = np.arange(len(table)) % policy.width
+    later = frame_permutation(opened, frames[-1].header.frame_id).table
     bare = stand is not Stand.FILE
     samples = [opened_with(frame, opened, opened).samples if bare else frame.samples for frame in frames[:-1]]
-    return Averaged(in_line(np.stack(samples)), columns)
+    return positions(np.stack(samples), later, policy)
 
 
 def uneven(policy: Policy) -> SensorProfile:
@@ -93,11 +116,13 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
 
     A single dark frame whose values are seen shows its own columns; what counts is whether other frames show those
     of a picture, so columns are asked of a frame that is not in the average.
+
+    Raises InputError if there are no two positions to compare.
     """
     policy = evidence.material.policy
     fixed = replace(policy, protection=Protection.SHUFFLE, frame_keys=FrameKeys.FIXED)
-    chance = (policy.height - 1) / (policy.photosites - 1)
-    scale = Scale("share of alike averages of one column", chance, 3 * chance)
+    level = chance(policy)
+    scale = Scale("share of alike averages of one column", level, 3 * level)
     result = averaged(policy, uneven(policy), stand, FRAMES)
     control = averaged(fixed, uneven(policy), stand, FRAMES)
     shipped = averaged(fixed, load_profile(SHIPPED), stand, FRAMES)

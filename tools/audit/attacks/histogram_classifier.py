@@ -18,7 +18,7 @@ from audit.attacks.reidentification import quantiles
 from audit.finding import Finding, Scale, Stand
 from audit.intervals import commonest_share, share_interval
 from audit.material import Material
-from audit.views import known, seen
+from audit.views import known, seen, white
 from keyvault.errors import InputError
 
 Samples = NDArray[np.uint16]
@@ -27,7 +27,6 @@ NAME = "histogram_classifier"
 FRAMES = 400
 SCENES = 10_000
 _ABOVE_CHANCE = 0.1  # of what lies between chance and 1
-_PLAIN_LEVELS = 256  # of the scenes
 _BINS = {1: 64, 3: 8}  # a sample, by samples a position
 _HIDDEN = 256
 _ROUNDS, _BATCH = 25, 256
@@ -98,9 +97,9 @@ def _network(inputs: int, classes: int) -> nn.Module:
 
 
 def correct(classifier: Classifier, material: Material, stand: Stand) -> int:
-    """How many frames' classes it tells; values above those that scenes have count as the brightest."""
-    frames = np.minimum(seen(material, stand), _PLAIN_LEVELS - 1)
-    return int((classifier.classes(features(frames, _PLAIN_LEVELS)) == material.labels).sum())
+    """How many frames' classes it tells."""
+    found = classifier.classes(features(seen(material, stand), white(material.policy) + 1))
+    return int((found == material.labels).sum())
 
 
 def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Finding:
@@ -111,7 +110,7 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
         raise InputError(
             "scenes without classes train no classifier", hint="give scenes with classes, such as CIFAR-10"
         )
-    plain = features(known(evidence.scenes[labelled], material.policy), _PLAIN_LEVELS)
+    plain = features(known(evidence.scenes[labelled], material.policy), white(material.policy) + 1)
     classifier = train(plain, evidence.labels[labelled], generator)
     hits, trials = correct(classifier, material, stand), len(material)
     chance = commonest_share(material.labels)

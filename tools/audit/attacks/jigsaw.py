@@ -16,20 +16,6 @@ Places = NDArray[np.int64]
 _STEPS = ((0, 1), (1, 0), (0, -1), (-1, 0))  # to the right, down, to the left, up
 
 
-def cut(frame: Floats, side: int) -> Floats:
-    """The pieces of a frame in raster order: (h, w, c) to (k, side, side, c)."""
-    height, width, channels = frame.shape
-    parts = frame.reshape(height // side, side, width // side, side, channels)
-    return parts.swapaxes(1, 2).reshape(-1, side, side, channels)
-
-
-def join(pieces: Floats, shape: tuple[int, int]) -> Floats:
-    """The inverse of :func:`cut`; ``shape`` counts pieces down and across."""
-    side, channels = pieces.shape[2], pieces.shape[3]
-    parts = pieces.reshape(*shape, side, side, channels).swapaxes(1, 2)
-    return parts.reshape(shape[0] * side, shape[1] * side, channels)
-
-
 def beside(pieces: Floats) -> Floats:
     """How badly each piece continues another to its right: (k, k), row: left piece, column: right piece.
 

@@ -14,6 +14,7 @@ from audit.attack import Attack, Evidence
 from audit.finding import Finding, Scale, Stand
 from audit.intervals import share_interval
 from audit.material import Material
+from audit.photographs import ABOUT, photographed
 from audit.views import in_line, known, picture, seen
 
 Samples = NDArray[np.uint16]
@@ -49,46 +50,46 @@ def nearest(seen: Floats, known: Floats) -> NDArray[np.int64]:
     return np.asarray(cdist(seen, known, "cityblock").argmin(axis=1), np.int64)
 
 
-def found(material: Material, stand: Stand, others: Samples) -> tuple[NDArray[np.int64], float]:
-    """The scene that each frame's histogram finds among all scenes, and the share that its means find.
-
-    The scenes are those of the frames, in their order, and then the others (m, p, c).
-    """
-    frames = seen(material, stand)
-    scenes = np.concatenate([in_line(material.plain), others])
-    by_mean = nearest(means(frames), means(scenes))
-    return nearest(quantiles(frames), quantiles(scenes)), float((by_mean == np.arange(len(frames))).mean())
+def album(evidence: Evidence, material: Material, generator: np.random.Generator) -> Samples:
+    """Photographs that an attacker has: of the scenes of the material's frames, in their order, and of all others."""
+    parts = in_line(material.plain), known(evidence.scenes, material.policy)
+    return np.concatenate([photographed(one, material.policy, generator) for one in parts])
 
 
-def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Finding:  # noqa: ARG001  # draws nothing
-    """Find the scenes of up to 200 frames among them and all that are known."""
+def hits(found: NDArray[np.int64]) -> int:
+    """How many frames found their own scene."""
+    return int((found == np.arange(len(found))).sum())
+
+
+def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Finding:
+    """Find the scenes of up to 200 frames among photographs of them and of all scenes that are known."""
     material, control = evidence.material.first(FRAMES), evidence.control.first(FRAMES)
-    others = known(evidence.scenes, material.policy)
-    guess, by_mean = found(material, stand, others)
-    control_guess, _ = found(control, stand, known(evidence.scenes, control.policy))
-    scenes, count = len(material.plain) + len(others), len(guess)
-    scale = Scale("share of frames whose scene is found", 1 / scenes, _FAIL)
-    hits = int((guess == np.arange(count)).sum())
-    interval = share_interval(hits, count)
-    control_hits = int((control_guess == np.arange(len(control_guess))).sum())
+    frames, scenes = seen(material, stand), album(evidence, material, generator)
+    guess, by_mean = nearest(quantiles(frames), quantiles(scenes)), nearest(means(frames), means(scenes))
+    of_control = nearest(quantiles(seen(control, stand)), quantiles(album(evidence, control, generator)))
+    count = len(guess)
+    scale = Scale("share of frames whose scene is found", 1 / len(scenes), _FAIL)
     return Finding.judged(
         scale,
-        interval,
+        share_interval(hits(guess), count),
         attack=NAME,
         stand=stand,
         policy=evidence.name,
-        score=hits / count,
-        control_broke=share_interval(control_hits, len(control_guess)).low > _FAIL,
+        score=hits(guess) / count,
+        control_broke=share_interval(hits(of_control), len(control)).low > scale.level,
         frames=count,
         smallest_breaking=1,
-        note=f"Each frame was looked for by its histogram among {scenes} scenes; its mean alone found {by_mean:.1%}.",
-        pictures={"scenes, and below what the histogram found": _pairs(material, guess, others)},
+        note=(
+            f"Each frame was looked for by its histogram among {len(scenes)} scenes, known by {ABOUT}; its mean alone "
+            f"found {hits(by_mean) / count:.1%}."
+        ),
+        pictures={"photographs of the scenes, and below what the histogram found": _pairs(scenes, guess, material)},
     )
 
 
-def _pairs(material: Material, guess: NDArray[np.int64], others: Samples) -> NDArray[np.uint8]:
-    scenes = np.concatenate([in_line(material.plain), others])
-    rows = [[picture(scenes[place], material.policy) for place in places[:_PICTURES]] for places in (range(8), guess)]
+def _pairs(scenes: Samples, guess: NDArray[np.int64], material: Material) -> NDArray[np.uint8]:
+    places = [one[:_PICTURES] for one in (np.arange(len(guess)), guess)]
+    rows = [[picture(scenes[place], material.policy) for place in row] for row in places]
     return np.concatenate([np.concatenate(row, axis=1) for row in rows])
 
 

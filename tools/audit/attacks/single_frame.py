@@ -66,8 +66,8 @@ def ridge(features: Floats, targets: Floats, strength: float = STRENGTH) -> Call
 
 
 def brightness(plain: Floats, policy: Policy) -> Floats:
-    """The scene as the attacker wants it, grey: (n, h, w, c) to (n, y, x); quads of a mosaic are one point."""
-    grey = plain.mean(axis=3)
+    """The scene as the attacker wants it, grey of 8 bits: (n, h, w, c) to (n, y, x); a mosaic's quads are one point."""
+    grey = plain.mean(axis=3) * (WHITE / views.white(policy))
     if policy.cfa is Cfa.NONE:
         return grey
     count, height, width = grey.shape

@@ -22,6 +22,7 @@ from audit.finding import Finding, Interval, Scale, Stand
 from audit.intervals import mean_interval, share_interval
 from audit.own_home import own_home
 from audit.subjects import scene_size
+from audit.views import white
 from inference.imaging import Gamma, IspSettings
 from inference.session import ShuffledFrame
 from keyvault.derivation import KEY_BYTES
@@ -29,7 +30,6 @@ from keyvault.errors import InputError
 from keyvault.expansion import expand
 from keyvault.grant import OpenGrant
 from keyvault.policy import Policy, Protection, Unit
-from quad_scenes import WHITE
 from sensor_sim import Camera, DnScene
 
 NAME = "wrong_key"
@@ -157,7 +157,7 @@ class Captured:
 def capture(policy: Policy, plain: NDArray[np.uint16], labels: NDArray[np.int64]) -> Captured:
     """A frame of each scene, DN (n, h, w) or (n, h, w, 3), under a new key; PolicyError if they do not fit."""
     with own_home(policy) as home, Camera(home.key, device=home.device) as camera:
-        scenes = [DnScene(dn, 0, WHITE, name=f"scene {number}") for number, dn in enumerate(plain)]
+        scenes = [DnScene(dn, 0, white(policy), name=f"scene {number}") for number, dn in enumerate(plain)]
         return Captured(home.opened(), [camera.capture(scene) for scene in scenes], labels)
 
 
@@ -189,7 +189,7 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
 def _positions(evidence: Evidence, captured: Captured, generator: np.random.Generator) -> Finding:
     policy, opened, frame = evidence.material.policy, captured.opened, captured.frames[0]
     chance = chance_of_a_place(policy)
-    scale = Scale("share of positions that stay when a key bit is flipped", chance, max(_FAIL_PLACES, chance))
+    scale = Scale("share of positions that stay when a key bit is flipped", chance, _FAIL_PLACES)
     stayed = sum(equal_places(opened, frame, range(KEY_BITS)))
     control = sum(equal_places(opened, frame, range(KEY_BITS), first_half))
     interval = stayed_interval(stayed, policy)
@@ -200,7 +200,7 @@ def _positions(evidence: Evidence, captured: Captured, generator: np.random.Gene
         stand=Stand.FILE,
         policy=evidence.name,
         score=stayed / (KEY_BITS * policy.photosites),
-        control_broke=stayed_interval(control, policy).low > scale.fail,
+        control_broke=stayed_interval(control, policy).low > scale.level,
         frames=1,
         smallest_breaking=1,
         note=(

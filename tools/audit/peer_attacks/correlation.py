@@ -162,9 +162,9 @@ def run(evidence: PeerEvidence, generator: np.random.Generator) -> Finding:
         stand=PEER_ATTACK.stand,
         policy=evidence.name,
         score=float(found.values.mean()),
-        control_broke=mean_interval(solve(evidence.control).values, generator).low > scale.fail,
+        control_broke=mean_interval(solve(evidence.control).values, generator).low > scale.level,
         frames=count,
-        smallest_breaking=least_breaking(intervals, scale.fail),
+        smallest_breaking=least_breaking(intervals, scale.level),
         note=(
             f"A picture of {side} x {side} {units}, each relative to its mean over all pictures; compared with the "
             "scene at that size, and turned, mirrored or made negative as a whole, as a person would. By pictures, "

@@ -51,7 +51,7 @@ def run(evidence: PeerEvidence, generator: np.random.Generator) -> Finding:  # n
         stand=PEER_ATTACK.stand,
         policy=evidence.name,
         score=hits / len(material),
-        control_broke=share_interval(of_control, len(control)).low > scale.fail,
+        control_broke=share_interval(of_control, len(control)).low > scale.level,
         frames=len(material),
         smallest_breaking=1,
         note=(

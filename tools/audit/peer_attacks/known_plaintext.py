@@ -139,9 +139,9 @@ def run(evidence: PeerEvidence, generator: np.random.Generator) -> Finding:
     found, control = attempts(material), attempts(evidence.control)[-1]
     truth = material.plain[PAIRS[-1] : PAIRS[-1] + PICTURES]
     chance = float(correlations(mean_scene(material, len(truth)), grey(truth)).mean())
-    scale = Scale("correlation of deciphered picture and scene", chance, max(BROKEN, chance))
+    scale = Scale("correlation of deciphered picture and scene", chance, BROKEN)
     last, intervals = found[-1], [one.interval(generator) for one in found]
-    breaking = [one.pairs for one, interval in zip(found, intervals, strict=True) if interval.low > scale.fail]
+    breaking = [one.pairs for one, interval in zip(found, intervals, strict=True) if interval.low > scale.level]
     told = ", ".join(f"{one.pairs}: {one.values.mean():.3f}" for one in found)
     exact = float((last.pictures == truth).mean())
     return Finding.judged(
@@ -151,7 +151,7 @@ def run(evidence: PeerEvidence, generator: np.random.Generator) -> Finding:
         stand=PEER_ATTACK.stand,
         policy=evidence.name,
         score=float(last.values.mean()),
-        control_broke=control.interval(generator).low > scale.fail,
+        control_broke=control.interval(generator).low > scale.level,
         frames=last.pairs,
         smallest_breaking=min(breaking, default=None),
         note=(

@@ -51,7 +51,7 @@ def run(evidence: PeerEvidence, generator: np.random.Generator) -> Finding:  # n
         stand=PEER_ATTACK.stand,
         policy=evidence.name,
         score=by_feature[best] / count,
-        control_broke=share_interval(max(of_control.values()), len(control), level).low > BROKEN,
+        control_broke=share_interval(max(of_control.values()), len(control), level).low > scale.level,
         frames=count,
         smallest_breaking=1,
         note=f"Each picture was looked for among {scenes} scenes: {told}. The score is by {best}.",

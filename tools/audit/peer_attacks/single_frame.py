@@ -74,9 +74,9 @@ def run(evidence: PeerEvidence, generator: np.random.Generator) -> Finding:
     guess, truth, blind = attacked(material)
     of_control = correlations(*attacked(evidence.inside.first(PICTURES))[:2])
     values, chance = correlations(guess, truth), float(correlations(blind, truth).mean())
-    scale = Scale("correlation of guess and scene", chance, max(BROKEN, chance))
+    scale = Scale("correlation of guess and scene", chance, BROKEN)
     interval = mean_interval(values, generator)
-    broke = mean_interval(of_control, generator).low > BROKEN
+    broke = mean_interval(of_control, generator).low > scale.level
     return Finding.judged(
         scale,
         interval,
