@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import nn
 from inference.errors import UnknownModelError, WeightsError
 from inference.imaging import Demosaic, Fit
 from inference.models import CIFAR10_CLASSES, MODELS, Task, preset, resnet20
-from inference.weights import load_weights
+from inference.weights import load_weights, pretrained
 
 
 def small() -> nn.Module:
@@ -147,9 +148,22 @@ def test_cifar10_presets() -> None:
         assert chosen.classes == CIFAR10_CLASSES
         assert chosen.isp_settings().mean == chosen.mean
     assert preset("resnet32").isp_settings(demosaic=Demosaic.MALVAR).demosaic is Demosaic.MALVAR
-    chosen = preset("resnet20")
+
+
+@pytest.mark.parametrize("name", ["resnet20", "vgg16"])
+def test_networks_that_ship_are_as_accurate_as_their_cards_say(name: str, privcam_data: Path) -> None:
+    chosen = preset(name)
     assert chosen.weights is not None
-    load_weights(chosen.build(), chosen.weights)
+    stated = re.search(r"test file: .* \((\d+) of 1017;", chosen.weights.with_suffix(".md").read_text())
+    assert stated
+    network = pretrained(chosen)
+    stored = np.load(privcam_data / "cifar10" / "test_first1017.npz")
+    images = torch.from_numpy(stored["x"]).permute(0, 3, 1, 2) / 255
+    x = (images - torch.tensor(chosen.mean)[:, None, None]) / torch.tensor(chosen.std)[:, None, None]
+    with torch.no_grad():
+        found = torch.cat([network(part).argmax(1) for part in x.split(64)])
+    hits = int((found.numpy() == stored["y"]).sum())
+    assert abs(hits - int(stated[1])) <= 1  # processors round differently
 
 
 def test_presets_of_networks_published_elsewhere() -> None:
