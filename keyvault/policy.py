@@ -104,7 +104,7 @@ class Policy:
     def breakable(self) -> str:
         """Why this policy does not protect, in one clause; empty for policies that do."""
         if self.frame_keys is FrameKeys.FIXED:
-            return "a fixed frame key is breakable: 50 to 200 private frames give the permutation away"
+            return "a fixed frame key is breakable: 100 private frames give the permutation away"
         if self.protection is Protection.SHUFFLE:
             return "shuffle without mask leaves the histogram, which identifies scenes"
         return ""

@@ -89,7 +89,7 @@ _FOOTNOTES = (
     "- Published figures are those of Table 2 of Perez et al., ICASSP 2024; nothing that is marked so was measured "
     "here.",
     f"- Accuracy: images that were never trained on, with its 95 % interval; trained on {TRAINED_IMAGES:,} images.",
-    "- Transformation: NumPy and OpenCV on one thread, all images in one batch; all peers took turns, and x is their "
+    "- Transformation: NumPy and OpenCV on one thread, 100 images at a time; all peers took turns, and x is their "
     "time divided by that of the pixel shuffle in the same round. PrivConv at 224 x 224 has 49 times the pixels.",
     "- Inference: time of the peer's own network divided by that of plain PreResNet-110 in the same round.",
     "- PNG and WebP: bytes of the protected images under lossless compression divided by those of the plain colour "

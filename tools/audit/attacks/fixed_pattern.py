@@ -45,11 +45,6 @@ def alike(pattern: Floats, neighbours: int) -> NDArray[np.int64]:
     return found[~own].reshape(len(pattern), neighbours)
 
 
-def together(pairs: NDArray[np.int64], columns: NDArray[np.int64]) -> float:
-    """Share of pairs that are of one true column, the column of each position given: (p, k), (p,)."""
-    return float((columns[pairs] == columns[:, None]).mean())
-
-
 @dataclass(frozen=True, eq=False)
 class Averaged:
     """Frames of a covered lens, (n, p, c), and the true column of each position of a frame that came later: (p,).
