@@ -24,7 +24,7 @@ def render(paths: Mapping[str, Path], folder: Path) -> str:
         LABELS.render(paths, folder),
         BOXES.render(paths, folder),
         _whole("The privacy audit", paths.get("audit"), folder, summary_table),
-        _whole("Table 2 of the paper", paths.get("table2"), folder, peers.table.render),
+        _whole("Table 2 of the paper", paths.get("table2"), folder, lambda found: peers.table.render(dict(found))),
     ]
     return "\n\n".join(block.strip() for block in blocks if block)
 

@@ -76,8 +76,8 @@ def load_splits(folder: Path, private: str = PLAIN, replays: Path = DEFAULT_REPL
 
 def digest(split: Split) -> str:
     """SHA-256 of images and labels, hexadecimal."""
-    found = sha256(split.images.numpy())
-    found.update(split.labels.numpy())
+    found = sha256(split.images.numpy().data)
+    found.update(split.labels.numpy().data)
     return found.hexdigest()
 
 
