@@ -50,6 +50,8 @@ class Confusion:
         return float(np.trace(self.counts) / self.counts.sum())
 
     def __str__(self) -> str:
+        if not self.counts.any():
+            return "no pixel of a mask has a class"
         return f"mIoU {100 * self.mean_iou:.2f} %, pixel accuracy {100 * self.pixel_accuracy:.2f} %"
 
 
@@ -106,10 +108,11 @@ class Evaluation:
         return cls(confusions, *numbers, equal, float(counts["largest_difference"]))
 
     def figures(self, *, trained: bool) -> dict[str, Any]:
-        """The figures as JSON values; those against masks are left out for a network that is not trained."""
+        """The figures as JSON values; without those against masks if it is not trained, or no mask has a class."""
         rows: dict[str, dict[str, float]] = {row: {"equal_to_plain": self.equal[row] / self.positions} for row in ROWS}
         if trained:
-            for row, confusion in self.confusions.items():
+            counted = {row: confusion for row, confusion in self.confusions.items() if confusion.counts.any()}
+            for row, confusion in counted.items():
                 rows[row] |= {"mean_iou": confusion.mean_iou, "pixel_accuracy": confusion.pixel_accuracy}
         return {
             "images": self.images,

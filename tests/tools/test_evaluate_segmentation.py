@@ -50,6 +50,12 @@ def test_label_maps_are_scaled_to_the_nearest_centre(size: tuple[int, int]) -> N
     assert confusion.pixel_accuracy == 1
 
 
+def test_masks_without_a_class_give_no_figure() -> None:
+    found = Evaluation(images=1, positions=4)
+    assert found.figures(trained=True)["rows"]["plain"] == {"equal_to_plain": 0}
+    assert found.report().count("no pixel of a mask has a class") == 4
+
+
 def test_an_evaluation_counts_positions_and_masks_apart() -> None:
     generator = torch.Generator().manual_seed(2)
     plain = torch.rand(2, CLASSES, 4, 4, generator=generator)
