@@ -144,8 +144,8 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
         smallest_breaking=1,
         note=(
             f"{shape[0] * shape[1]} quads a frame; the best of {len(material)} frames has {shares.max():.1%} of its "
-            f"neighbours side by side. The control, smooth scenes under the "
-            f"same policy without its mask: {control.mean():.1%}."
+            "neighbours side by side. The control, smooth scenes under the same policy without its mask: "
+            f"{control.mean():.1%}."
         ),
         pictures=_pictures(material, frames, shares, solved),
     )

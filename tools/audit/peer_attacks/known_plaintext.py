@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from audit.attacks import known_plaintext
 from audit.attacks.single_frame import BROKEN, correlations
 from audit.finding import Finding, Interval, Scale
-from audit.intervals import mean_interval
+from audit.intervals import least_breaking, mean_interval
 from audit.peer_evidence import PeerAttack, PeerEvidence, Protected
 from audit.peer_pictures import grey, mean_scene, side_by_side
 from keyvault.errors import InputError
@@ -140,20 +140,19 @@ def run(evidence: PeerEvidence, generator: np.random.Generator) -> Finding:
     truth = material.plain[PAIRS[-1] : PAIRS[-1] + PICTURES]
     chance = float(correlations(mean_scene(material, len(truth)), grey(truth)).mean())
     scale = Scale("correlation of deciphered picture and scene", chance, BROKEN)
-    last, intervals = found[-1], [one.interval(generator) for one in found]
-    breaking = [one.pairs for one, interval in zip(found, intervals, strict=True) if interval.low > scale.level]
+    last, intervals = found[-1], {one.pairs: one.interval(generator) for one in found}
     told = ", ".join(f"{one.pairs}: {one.values.mean():.3f}" for one in found)
     exact = float((last.pictures == truth).mean())
     return Finding.judged(
         scale,
-        intervals[-1],
+        intervals[last.pairs],
         attack=PEER_ATTACK.name,
         stand=PEER_ATTACK.stand,
         policy=evidence.name,
         score=float(last.values.mean()),
         control_broke=control.interval(generator).low > scale.level,
         frames=last.pairs,
-        smallest_breaking=min(breaking, default=None),
+        smallest_breaking=least_breaking(intervals, scale.level),
         note=(
             f"{len(truth)} other pictures deciphered, by {last.how}; {exact:.1%} of their samples are exact. By known "
             f"pairs, {told}."
