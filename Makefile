@@ -7,6 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 JOSE := tests/keyvault/node_modules/.installed
+# A worker for each processor, a file of tests at a time; each takes about 2 GiB.
+PYTEST := $(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile
 SOURCES := keyvault adc_firmware sensor_sim inference tools tests
 
 .PHONY: demo test test-full check format bench clean
@@ -15,10 +17,10 @@ demo: $(INSTALLED)
 	$(BIN)/python tools/demo.py --output demo-output
 
 test: check $(JOSE)
-	$(BIN)/pytest
+	$(PYTEST)
 
 test-full: check $(JOSE)
-	$(BIN)/pytest -m "full or not full"
+	$(PYTEST) -m "full or not full"
 
 check: $(INSTALLED)
 	$(BIN)/ruff check $(SOURCES)

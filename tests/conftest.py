@@ -12,6 +12,10 @@ from hypothesis import settings
 settings.register_profile("privcam", deadline=None, derandomize=True)
 settings.load_profile("privcam")
 
+# Workers that run side by side share the processors: one that computes on all of them waits for the others.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Shells start background jobs with Ctrl-C ignored, and whatever a test starts would ignore it too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -58,7 +58,7 @@ def test_resnet32_computes_the_same_on_private_frames_of_all_test_images(
     network = inference.pretrained(chosen, next((privcam_data / "cifar10-resnet").glob("resnet32-*.th")))
     settings = chosen.isp_settings(gamma=Gamma.NONE, mean=IMAGENET_MEAN, std=IMAGENET_STD)
     session = inference.open_session(folder / "sealed.bin")
-    result = evaluate(folder / "replay", session, network, settings, load(folder, "test").images)
+    result = evaluate(folder / "replay", session, network, settings, load(folder, "test"))
 
     assert result.plain.total == result.agreeing == 1017
     assert result.plain.correct == result.keyed.correct == RESNET32_HITS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,11 @@ def newest(folder: Path) -> dict[str, Path]:
 def read_result(path: Path) -> dict[str, Any]:
     """What a dated file holds; InputError if it does not say with what it was made."""
     return dict(read_kept(path, _MADE, "a result that says how it was made"))
+
+
+def occasion(environment: Mapping[str, Any]) -> str:
+    """Day and machine of a measurement, of what :func:`measure.environment` returned then."""
+    return f"{environment['date'][:10]} on {environment['processor']}, {environment['processors_usable']} cores"
 
 
 def heading(path: Path, result: dict[str, Any], folder: Path) -> str:

@@ -10,17 +10,14 @@ mask is taken off, and only then is the permutation replaced.)
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
 import cifar10
@@ -28,12 +25,17 @@ import inference
 from accuracy import Accuracy
 from adc_firmware import decode
 from both_sides import substituted
+from cifar10 import Cifar10
+from fingerprint import weights_hold_out
 from inference.imaging import Gamma, IspSettings
 from inference.models import MODELS
 from inference.session import Session
 from keyvault.console import Command
 from keyvault.errors import InputError
-from shards import Manifest, Sample, iter_shards, read_manifest
+from normalised import normalised, planes
+from private_replays import SPLITS, batches, read_shard
+from shards import Manifest, read_manifest
+from table1.parts import part_of, unseen_parts
 
 QUAD_SAMPLING = "quad"
 
@@ -47,6 +49,7 @@ class Evaluation:
             one with a random permutation in place of the frame's.
         agreeing: how many keyed predictions equal the plain ones.
         largest_difference: of any keyed logit from its plain one.
+        seen: how many of the images the network was, or may have been, trained on.
     """
 
     plain: Accuracy
@@ -54,20 +57,23 @@ class Evaluation:
     substituted: Accuracy
     agreeing: int
     largest_difference: float
+    seen: int
 
     def report(self) -> str:
         """The figures, one a line."""
+        trained = f"{self.seen} of {self.plain.total}: on these, accuracy proves nothing" if self.seen else "none"
         return (
             f"plain network, plain images:      {self.plain}\n"
             f"keyed network, private frames:    {self.keyed}\n"
             f"keyed, permutation substituted:   {self.substituted}\n"
             f"equal predictions:                {self.agreeing} of {self.plain.total}\n"
-            f"largest difference of a logit:    {self.largest_difference:.1e}"
+            f"largest difference of a logit:    {self.largest_difference:.1e}\n"
+            f"images that may be trained on:    {trained}"
         )
 
 
 def evaluate(
-    shards: Path, session: Session, network: nn.Module, settings: IspSettings, images: NDArray[np.uint8], **options: Any
+    shards: Path, session: Session, network: nn.Module, settings: IspSettings, data: Cifar10, **options: Any
 ) -> Evaluation:
     """Compare both networks on every frame of a replay.
 
@@ -76,60 +82,53 @@ def evaluate(
         session: opens the frames.
         network: in evaluation mode.
         settings: of the keyed ISP; its mean and std are the plain network's too.
-        images: of the split that was replayed, uint8 (N, 32, 32, 3), by index.
-        options: ``batch``, ``seed`` of the substituted permutations, ``backend``.
+        data: the split that was replayed.
+        options: ``batch``, ``seed`` of the substituted permutations, ``backend``, and whether the weights
+            ``holds_out`` the last 5,000 training images.
 
     Raises:
-        InputError: the replay is not of these images, or no shard of it is complete.
+        InputError: the replay is not of this data, no shard of it is complete, or one is damaged.
     """
     manifest = _replayed(shards)
-    if manifest.total > len(images):
-        raise InputError(f"{shards} is of {manifest.total} images, not {len(images)}", hint="give the same data set")
+    if manifest.total > len(data.images):
+        raise InputError(
+            f"{shards} is of {manifest.total} images, not {len(data.images)}", hint="give the same data set"
+        )
     generator = np.random.default_rng(options.get("seed", 0))
     backend = options.get("backend", "gather")
     keyed = inference.secure(network, torch.zeros(1, 3, cifar10.SIDE, cifar10.SIDE), backend=backend)
-    counts, difference = np.zeros(4, np.int64), 0.0
-    with tqdm(total=manifest.done, unit="frame", disable=None) as progress:
-        for samples in _batches(iter_shards(shards), options.get("batch", 64)):
+    split, unseen = manifest.options["split"], unseen_parts(holds_out=options.get("holds_out", False))
+    counts, difference, seen = np.zeros(4, np.int64), 0.0, 0
+    read = (read_shard(shards, manifest, number, data) for number in range(len(manifest.shards)))
+    with tqdm(total=manifest.done, unit="frame", disable=None) as progress, torch.inference_mode():
+        for samples in (part for shard in read for part in batches(shard, options.get("batch", 64))):
             frames = [session.open(decode(sample.frame, session.grants)) for sample in samples]
-            labels = torch.tensor([-1 if sample.label is None else sample.label for sample in samples])
             index = [sample.info["index"] for sample in samples]
-            plain = _plain(network, images[index], settings)
+            labels = torch.from_numpy(data.labels[index])
+            plain = network(normalised(planes(data.images[index]), settings.mean, settings.std))
             private = keyed(inference.isp(frames, settings=settings))
             wrong = keyed(inference.isp([substituted(frame, generator) for frame in frames], settings=settings))
             best, private_best = plain.argmax(1), private.argmax(1)
             hits = (best == labels, private_best == labels, wrong.argmax(1) == labels, private_best == best)
             counts += [int(hit.sum()) for hit in hits]
             difference = max(difference, float((plain - private).abs().max()))
+            seen += sum(part_of(split, at) not in unseen for at in index)
             progress.update(len(samples))
     total = manifest.done
     plain_hits, keyed_hits, substituted_hits, agreeing = map(int, counts)
     accuracies = (Accuracy(plain_hits, total), Accuracy(keyed_hits, total), Accuracy(substituted_hits, total))
-    return Evaluation(*accuracies, agreeing, difference)
+    return Evaluation(*accuracies, agreeing, difference, seen)
 
 
 def _replayed(shards: Path) -> Manifest:
     """The manifest of a replay that carries CIFAR-10 images exactly."""
     manifest = read_manifest(shards)
-    if (manifest.options.get("kind"), manifest.options.get("sampling")) != ("cifar10", QUAD_SAMPLING):
+    kind, sampling, split = (manifest.options.get(name) for name in ("kind", "sampling", "split"))
+    if (kind, sampling) != ("cifar10", QUAD_SAMPLING) or split not in SPLITS:
         raise InputError(f"{shards} does not carry CIFAR-10 exactly", hint="replay CIFAR-10 with --sampling quad")
     if not manifest.done:
         raise InputError(f"{shards} has no complete shard yet", hint="let replay_dataset.py --resume finish it")
     return manifest
-
-
-def _batches(samples: Iterator[Sample], size: int) -> Iterator[list[Sample]]:
-    while batch := list(islice(samples, size)):
-        yield batch
-
-
-@torch.inference_mode()
-def _plain(network: nn.Module, images: NDArray[np.uint8], settings: IspSettings) -> Tensor:
-    """The plain network on the data set's own images."""
-    x = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
-    if settings.mean and settings.std:
-        x = (x - torch.tensor(settings.mean).view(1, 3, 1, 1)) / torch.tensor(settings.std).view(1, 3, 1, 1)
-    return network(x)
 
 
 @click.command(cls=Command, name="evaluate_cifar10", context_settings={"help_option_names": ["-h", "--help"]})
@@ -153,10 +152,12 @@ def main(shards: Path, **options: Any) -> None:
     network = inference.pretrained(chosen, options["weights"])
     settings = chosen.isp_settings(gamma=Gamma.NONE, mean=options["mean"], std=options["std"])
     replayed = _replayed(shards).options
-    images = cifar10.load(options["data"] or Path(*replayed["source"]), replayed["split"]).images
+    data = cifar10.load(options["data"] or Path(*replayed["source"]), replayed["split"])
     session = inference.open_session(options["keys"], options["identity"], options["trust"])
     further = {name: options[name] for name in ("batch", "seed", "backend")}
-    print(evaluate(shards, session, network, settings, images, **further).report())
+    weights = options["weights"] or chosen.weights
+    further["holds_out"] = weights is not None and weights_hold_out(weights, chosen.name)
+    print(evaluate(shards, session, network, settings, data, **further).report())
 
 
 if __name__ == "__main__":

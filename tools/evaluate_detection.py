@@ -32,7 +32,7 @@ import inference
 from both_sides import BothSides, both_sides, key_options, substituted, unkeyed
 from box_agreement import Agreement, agreement
 from coco import Coco, average_precision, open_coco
-from fingerprint import file_digest
+from fingerprint import file_digest, files_digest
 from image_sources import Item
 from inference.detection.detector import KeyedDetector
 from inference.imaging import Demosaic, Gamma, IspSettings
@@ -240,6 +240,13 @@ def _check_data(coco: Coco, chosen: DetectorPreset, options: dict[str, Any]) -> 
         coco.check_images(numbers[:CALIBRATION])
 
 
+def _files(coco: Coco, options: dict[str, Any]) -> list[Path]:
+    """Images that figures depend on: those looked at, and those that random weights are calibrated on."""
+    numbers = list(coco.files)
+    calibrated = [] if options["weights"] else numbers[:CALIBRATION]
+    return [coco.folder / coco.files[number] for number in (*numbers[: options["limit"]], *calibrated)]
+
+
 @click.command(cls=Command, name="evaluate_detection", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("instances", type=click.Path(path_type=Path))
 @click.argument("images", type=click.Path(path_type=Path))
@@ -267,6 +274,7 @@ def main(context: click.Context, /, instances: Path, images: Path, **options: An
             "weights": weights,
             "policy": policy.to_json(),
             "instances": file_digest(instances),
+            "images": files_digest(_files(coco, options)),
         }
         keeper = Keeper(options["output"], described)
         done = measure(Bench.make(sides, network, options["seed"], options["backend"]), coco, keeper, options["limit"])

@@ -12,7 +12,6 @@ on with them after an interruption.  --figure draws input, private frame and pre
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,7 +24,7 @@ from tqdm import tqdm
 
 import inference
 from both_sides import BothSides, both_sides, key_options
-from fingerprint import file_digest
+from fingerprint import file_digest, files_digest
 from inference import Preset
 from inference.models import Task
 from kept_results import Keeper, command_line
@@ -121,6 +120,12 @@ def _check(options: dict[str, Any]) -> None:
     check_outputs(outputs, [path for path in (options["weights"], *options["keys"]) if path])
 
 
+def _files(voc: Voc, options: dict[str, Any]) -> list[Path]:
+    """Images and masks that figures depend on: of those counted, and of those that random weights are calibrated on."""
+    calibrated = () if options["weights"] else voc.names[:CALIBRATION]
+    return [path for name in (*voc.names[: options["limit"]], *calibrated) for path in voc.paths(name)]
+
+
 def _shown(voc: Voc, options: dict[str, Any]) -> tuple[str, ...]:
     """Names of the images of the figure; InputError if the run would stop at an image, or the figure at a name."""
     shown = tuple(options["show"]) or (choose(voc, FIGURE_ROWS) if options["figure"] else ())
@@ -165,7 +170,7 @@ def main(context: click.Context, /, folder: Path, **options: Any) -> None:
             "size": chosen.size,
             "weights": weights,
             "policy": sides.camera.grant.policy.to_json(),
-            "images": hashlib.sha256("\n".join(voc.names).encode()).hexdigest(),
+            "images": files_digest(_files(voc, options)),
         }
         bench = Bench.make(sides, chosen, network, options["seed"], options["backend"])
         keeper = Keeper(options["output"], described)

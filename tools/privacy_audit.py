@@ -164,6 +164,8 @@ def main(
     seed: int,
 ) -> None:
     """Attack policies, or the private frames in the folder FRAMES.  Exits with 0 if it ran, whatever it found."""
+    if frames is not None and count is not None:
+        raise click.UsageError("--count is of frames that are made, FRAMES are there already")
     made, known = QUICK if quick else FULL
     open_source([scenes], None, "test")  # refuses a missing data set before anything is made
     if output.resolve().is_relative_to(scenes.resolve()):

@@ -20,7 +20,9 @@ class Recipe:
     ``transform`` is the peer that protects every image, under a key drawn from the seed, after its augmentation.
     ``private`` is the setting under which the images were captured as private frames, and ``replays`` the id of the
     key of these frames.  ``init`` is the SHA-256 of the file of weights that the network begins with, ``data`` that of
-    the images trained on and their labels.
+    the images trained on and their labels.  ``ema_decay`` is what the moving average of weights keeps of itself at each
+    step, (1 + n) / (10 + n) as long as that is less, n being the number of steps before: a short run's average is not
+    one of the weights that it began with.
     """
 
     model: str
@@ -42,14 +44,15 @@ class Recipe:
     data: str = PLAIN
 
 
-#: Members that older recipes lack, which were of plain images and of weights that were drawn.
+#: What each member of a recipe has to be.
+RECIPE_FORM = get_type_hints(Recipe) | {"precision": PRECISIONS}
+#: Members that older results lack, which were of plain images and of weights that were drawn.
 _LATER: dict[str, Any] = dict.fromkeys(("transform", "private", "init", "replays", "data"), PLAIN)
 
 
 def recipe_of(members: Any, path: Path) -> Recipe:
     """The recipe that PATH holds as a dict of members; InputError if it is none."""
     complete = _LATER | members if isinstance(members, dict) else {}
-    form = get_type_hints(Recipe) | {"precision": PRECISIONS}
-    if complete.keys() != form.keys() or misfit(complete, form) is not None:
+    if complete.keys() != RECIPE_FORM.keys() or misfit(complete, RECIPE_FORM) is not None:
         raise InputError(f"{path} holds no recipe of train_cifar10", hint=f"remove {path}")
     return Recipe(**complete)

@@ -55,6 +55,7 @@ def measure_network(candidate: Candidate, jobs: dict[str, Job], runs: list[dict[
         "network": candidate.name,
         "weights": {"file": candidate.weights.name, "sha256": candidate.digest} if candidate.weights else None,
         "training": candidate.training,
+        "imagenet_input": candidate.imagenet_input,
         "tuned": {setting: tuned_run(candidate, setting, runs) for setting in SETTINGS},
         "columns": {setting: summarise(job.run(), holds_out=candidate.holds_out) for setting, job in jobs.items()},
     }

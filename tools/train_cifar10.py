@@ -1,18 +1,16 @@
 """Train a CIFAR-10 network: python tools/train_cifar10.py --model resnet20 --data DIR -o runs/resnet20
 
 Trains on the first 45,000 images; the last 5,000 and the test file are never trained on and
-give the accuracy in the model card.  Stop it at any time: the same command resumes at the last
-finished epoch.  When done, the folder holds MODEL.safetensors, MODEL.md, its model card, and
-result.json, which other tools read.  --transform protects every image in the way of a peer (tools/peers);
---private takes private frames of every image, as they lie in their files, and --init begins with given weights:
-together they fine-tune a network on private images.
+give the accuracy in the model card.  Stop it at any time: the same command resumes at the last checkpoint, which is
+made every ten minutes and after each epoch.  When done, the folder holds MODEL.safetensors, MODEL.md, its model card,
+and result.json, which other tools read; the same command then writes nothing more.  --transform protects every image
+in the way of a peer (tools/peers); --private takes private frames of every image, as they lie in their files, and
+--init begins with given weights: together they fine-tune a network on private images.
 """
 
 from __future__ import annotations
 
-import json
 import sys
-from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,24 +18,21 @@ import click
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save
-from torch import Tensor
 
 import cifar10
 from accuracy import Accuracy
 from checkpoints import stored_precision
 from cifar10 import TRAINED_IMAGES, TRAINING_IMAGES
-from fingerprint import file_digest, weights_hold_out, weights_metadata
+from fingerprint import file_digest, weights_hold_out
 from inference.errors import DeviceUnavailableError
-from inference.models import CIFAR10_MEAN, CIFAR10_STD
 from inference.weights import load_weights
 from keyvault.console import Command, FiniteRange
 from keyvault.errors import InputError
-from keyvault.files import make_folder, write_whole
-from measure import environment
+from keyvault.files import make_folder
 from peers.registry import PEERS
 from private_replays import DEFAULT_REPLAYS, SETTINGS, place_of, prepare, stranger_images
 from recipe import PLAIN, PRECISIONS, Recipe
+from release import released, write_release
 from training import (
     TRAINABLE,
     Split,
@@ -47,7 +42,6 @@ from training import (
     measure,
     protect,
 )
-from training_runs import RESULT
 
 MAX_SEED = 2**32 - 1
 
@@ -98,70 +92,6 @@ def begin_with(start: Path | None, model: str) -> tuple[str, bool]:
         return PLAIN, True
     load_weights(TRAINABLE[model](), start)  # refused before images are replayed
     return file_digest(start), weights_hold_out(start, model)
-
-
-def stored(tensor: Tensor) -> Tensor:
-    """A tensor as a file of weights has it: kernels and matrices in float16, batch norms and biases as they are."""
-    found = tensor.detach().cpu().contiguous()
-    return found.half() if found.dim() > 1 else found
-
-
-def write_release(training: Training, splits: dict[str, Split], folder: Path, *, holds_out: bool) -> Accuracy:
-    """Write the weights and the model card; return the accuracy on the images that were never trained on.
-
-    Those are the last 5,000 training images only if the weights that it began with ``holds_out`` them.  Accuracy is
-    that of the weights as they are stored.
-    """
-    recipe, made = training.recipe, environment()
-    network = training.average.module
-    weights = {name: stored(tensor) for name, tensor in network.state_dict().items()}
-    network.load_state_dict(weights)
-    held_out, test = measure(network, splits["held out"]), measure(network, splits["test"])
-    content = save(weights, metadata=weights_metadata(recipe.model, holds_out=holds_out))
-    write_whole(folder / f"{recipe.model}.safetensors", content)
-    parameters = sum(p.numel() for p in network.parameters())
-    options = "\n".join(f"- {name.replace('_', ' ')}: {value}" for name, value in asdict(recipe).items())
-    card = (
-        f"# {recipe.model} for CIFAR-10\n\n"
-        f"{parameters:,} parameters, trained by `tools/train_cifar10.py` on the first 45,000 training images; kernels\n"
-        f"and matrices are stored in float16. Classes: {', '.join(cifar10.CLASSES)}.\n"
-        f"Input: RGB / 255, mean {CIFAR10_MEAN}, std {CIFAR10_STD}.\n\n"
-        f"{_accuracies(held_out, test, holds_out=holds_out)}\n"
-        f"## Command\n\n`python tools/train_cifar10.py --model {recipe.model} --data DIR --epochs {recipe.epochs} "
-        f"--batch {recipe.batch} --lr {recipe.learning_rate} --seed {recipe.seed} --precision {recipe.precision} "
-        f"{_protection_options(recipe)} -o DIR`\n\n"
-        f"PyTorch {torch.__version__}, {training.device.type}; finished on {made['date'][:10]} on {made['processor']}, "
-        f"{made['processors_usable']} cores.\n\n## Recipe\n\n"
-        f"SGD with Nesterov momentum, one cycle, moving average of weights.\n\n{options}\n"
-    )
-    write_whole(folder / f"{recipe.model}.md", card.encode())
-    result = {
-        "recipe": asdict(recipe),
-        "parameters": parameters,
-        "accuracy": {"held out": asdict(held_out), "test": asdict(test)},
-        "holds_out": holds_out,
-        "device": training.device.type,
-        "environment": made,
-    }
-    write_whole(folder / RESULT, json.dumps(result, indent=2).encode())
-    return held_out + test if holds_out else test
-
-
-def _accuracies(held_out: Accuracy, test: Accuracy, *, holds_out: bool) -> str:
-    """Of a model card: what was never trained on, and what the weights that it began with may have been."""
-    title = "## Accuracy on images never trained on\n\n"
-    if holds_out:
-        return f"{title}- last 5,000 training images: {held_out}\n- test file: {test}\n- both: {held_out + test}\n"
-    return (
-        f"{title}- test file: {test}\n\nThe last 5,000 training images were held out here, but the weights that it "
-        f"began with may have been\ntrained on them: {held_out}\n"
-    )
-
-
-def _protection_options(recipe: Recipe) -> str:
-    start = " --init WEIGHTS" if recipe.init != PLAIN else ""
-    private = f" --private {recipe.private}" if recipe.private != PLAIN else ""
-    return f"--transform {recipe.transform}{private}{start}"
 
 
 def _device(name: str) -> torch.device:
@@ -241,13 +171,24 @@ def main(
     )
     training = Training(recipe, output, place, TRAINED_IMAGES, start)
     training.resume()
+    unseen = released(training, output) if training.epoch == epochs else None
+    if unseen:
+        click.echo(f"{output} holds this training and its results: nothing is written")
+    else:
+        unseen = _finish(training, splits, output, holds_out=holds_out)
+    click.echo(f"unseen images: {unseen}")
+
+
+def _finish(training: Training, splits: dict[str, Split], folder: Path, *, holds_out: bool) -> Accuracy:
+    """Train what is left, and write the release; its accuracy."""
     protect_unseen(training, splits)
+    epochs = training.recipe.epochs
     while training.epoch < epochs:
         loss = training.run_epoch(splits["train"])
         training.save()
         held_out = measure(training.average.module, splits["held out"])
         click.echo(f"epoch {training.epoch}/{epochs}  loss {loss:.3f}  held out {100 * held_out.fraction:.2f} %")
-    click.echo(f"unseen images: {write_release(training, splits, output, holds_out=holds_out)}")
+    return write_release(training, splits, folder, holds_out=holds_out)
 
 
 if __name__ == "__main__":

@@ -1,25 +1,28 @@
-"""Training of a classifier of 32 x 32 images, an epoch at a time, so that it can be stopped and resumed."""
+"""Training of a classifier of 32 x 32 images, which can be stopped at any step and goes on as if it had not been."""
 
 from __future__ import annotations
 
-import io
-import time
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic, perf_counter
+from typing import Any
 
+import click
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import PARAM_LIST, AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from accuracy import Accuracy
-from checkpoints import CHECKPOINT, PARTS, load_checkpoint, not_a_checkpoint
+from augmentation import augment
+from checkpoints import CHECKPOINT, PARTS, Checkpoint, load_checkpoint, not_a_checkpoint
 from cifar10 import SIDE
 from inference.models import CIFAR10_MEAN, CIFAR10_STD, MODELS
 from inference.weights import load_weights
 from keyvault.errors import InputError
-from keyvault.files import write_whole
+from measure import environment
 from normalised import normalised
 from peers.networks import NETWORKS, SIDES, ScrambledClassifier
 from peers.registry import PEERS, Protect
@@ -27,6 +30,9 @@ from recipe import PLAIN, PRECISIONS, Recipe
 
 #: Every network that can be trained: the package's own and the peers'.
 TRAINABLE = {**MODELS, **NETWORKS}
+
+#: Between checkpoints within an epoch.
+SAVE_SECONDS = 600
 
 _OF_NETWORK = 50_000  # from the seed of an epoch's order to that of its network, which draws on every device
 
@@ -81,38 +87,6 @@ def to_bytes(images: Tensor) -> Tensor:
     return ((images * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
 
 
-def augment(images: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
-    """Random crop, flip and cutout of normalised (N, 3, H, W) images, each image its own.
-
-    Private images are cut out of only: whoever has no key cannot move or mirror what is in them.
-    """
-    n, _, height, width = images.shape
-    pad, device = recipe.crop_padding, images.device
-
-    def draw(high: int) -> Tensor:
-        return torch.randint(0, high, (n, 1), generator=generator).to(device)
-
-    if recipe.private != PLAIN:
-        return _cutout(images, recipe.cutout, draw(height), draw(width))
-    rows = torch.arange(height, device=device) + draw(2 * pad + 1)
-    columns = torch.arange(width, device=device) + draw(2 * pad + 1)
-    columns = torch.where(draw(2) == 1, columns.flip(1), columns)
-    padded = F.pad(images, (pad, pad, pad, pad)).permute(0, 2, 3, 1)
-    cropped = padded[torch.arange(n, device=device)[:, None, None], rows[:, :, None], columns[:, None, :]]
-    return _cutout(cropped.permute(0, 3, 1, 2), recipe.cutout, draw(height), draw(width))
-
-
-def _cutout(images: Tensor, side: int, centre_row: Tensor, centre_column: Tensor) -> Tensor:
-    """A square of ``side`` pixels around each centre (N, 1) set to the mean (DeVries and Taylor, 2017)."""
-
-    def covered(length: int, centre: Tensor) -> Tensor:
-        distance = torch.arange(length, device=images.device) - centre + side // 2
-        return distance.ge(0) & distance.lt(side)
-
-    rows, columns = covered(images.shape[2], centre_row), covered(images.shape[3], centre_column)
-    return images.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0.0)
-
-
 @torch.no_grad()
 def measure(network: nn.Module, split: Split, batch: int = 500) -> Accuracy:
     """Accuracy of a network in float32."""
@@ -123,8 +97,24 @@ def measure(network: nn.Module, split: Split, batch: int = 500) -> Accuracy:
     return Accuracy(correct, len(split.labels))
 
 
+def moving_average(network: nn.Module, decay: float) -> AveragedModel:
+    """The average of a network's weights and norms over the steps of its training, as the recipe's ``ema_decay`` says.
+
+    The rising decay is that of TensorFlow's ExponentialMovingAverage with ``num_updates``.
+    """
+
+    def update(averages: PARAM_LIST, values: PARAM_LIST, number: Tensor | int) -> None:
+        steps = int(number)
+        get_ema_multi_avg_fn(min(decay, (1 + steps) / (10 + steps)))(averages, values, number)
+
+    return AveragedModel(network, multi_avg_fn=update, use_buffers=True)
+
+
 class Training:
-    """One run: network, its moving average, optimiser and schedule, saved after each epoch.
+    """One run: network, its moving average, optimiser and schedule, and how far it has come.
+
+    Its owner saves it after each epoch; within one it saves itself every SAVE_SECONDS.  A run that goes on from a
+    checkpoint draws what one draws that was never stopped.
 
     Args:
         recipe: what to do.
@@ -132,6 +122,10 @@ class Training:
         device: where to compute.
         images: how many an epoch has.
         start: weights to begin with; None draws them.
+
+    Attributes:
+        network, average, optimiser, schedule: its parts.
+        epoch, step, loss, environments: as a checkpoint has them.
     """
 
     def __init__(
@@ -145,9 +139,7 @@ class Training:
         if start is not None:
             load_weights(network, start)
         self.network = network.to(device).to(memory_format=torch.channels_last)
-        self.average = AveragedModel(
-            self.network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay), use_buffers=True
-        )
+        self.average = moving_average(self.network, recipe.ema_decay)
         self.optimiser = torch.optim.SGD(
             self.network.parameters(),
             recipe.learning_rate,
@@ -155,11 +147,21 @@ class Training:
             weight_decay=recipe.weight_decay,
             nesterov=True,
         )
-        steps = recipe.epochs * (images // recipe.batch)
+        self._images, self._steps = images, images // recipe.batch
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimiser, recipe.learning_rate, total_steps=steps, pct_start=0.2, cycle_momentum=False
+            self.optimiser,
+            recipe.learning_rate,
+            total_steps=recipe.epochs * self._steps,
+            pct_start=0.2,
+            cycle_momentum=False,
         )
-        self.epoch = 0
+        self.epoch, self.step, self.loss = 0, 0, 0.0
+        self.environments = [self._environment()]
+        self._random: dict[str, Tensor] = {}
+        self._saved = monotonic()
+
+    def _environment(self) -> dict[str, Any]:
+        return {"epoch": self.epoch, "step": self.step, "device": self.device.type, **environment()}
 
     def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer | torch.optim.lr_scheduler.LRScheduler]:
         return dict(zip(PARTS, (self.network, self.average, self.optimiser, self.schedule), strict=True))
@@ -168,44 +170,71 @@ class Training:
         """Continue from the checkpoint, if there is one; InputError if it is damaged or of another recipe."""
         if not self.checkpoint.exists():
             return
-        recipe, saved = load_checkpoint(self.checkpoint, self.device)
-        if recipe != self.recipe:
+        saved = load_checkpoint(self.checkpoint, self.device)
+        if saved.recipe != self.recipe:
             raise InputError(
-                f"{self.checkpoint} belongs to another recipe: {_differences(recipe, self.recipe)}",
+                f"{self.checkpoint} belongs to another recipe: {_differences(saved.recipe, self.recipe)}",
                 hint="give the same options as before, or another output folder",
             )
+        if saved.step >= self._steps:
+            raise not_a_checkpoint(self.checkpoint)
+        self.epoch, self.step, self.loss, self._random = saved.epoch, saved.step, saved.loss, saved.random
         try:
             for name, part in self._parts().items():
-                if not part.state_dict().keys() <= saved[name].keys():
+                if not part.state_dict().keys() <= saved.parts[name].keys():
                     raise KeyError(name)
-                part.load_state_dict(saved[name])
+                part.load_state_dict(saved.parts[name])
+            self._draws()
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise not_a_checkpoint(self.checkpoint) from error
-        self.epoch = saved["epoch"]
+        going_on = [self._environment()] if self.epoch < self.recipe.epochs else []
+        self.environments = saved.environments + going_on
 
     def save(self) -> None:
         """Write the checkpoint whole."""
-        state = {name: part.state_dict() for name, part in self._parts().items()}
-        content = io.BytesIO()
-        torch.save({"recipe": asdict(self.recipe), "epoch": self.epoch, **state}, content)
-        write_whole(self.checkpoint, content.getbuffer())
+        self.environments[-1]["until"] = datetime.now(UTC).isoformat(timespec="seconds")
+        parts = {name: part.state_dict() for name, part in self._parts().items()}
+        place = (self.epoch, self.step, self.loss, self._random, self.environments)
+        Checkpoint(self.recipe, *place, parts).write(self.checkpoint)
+        self._saved = monotonic()
+
+    def _draws(self) -> tuple[Tensor, dict[str, torch.Generator]]:
+        """The order of this epoch's images, and the generators that it draws from as they stand at this step.
+
+        Both depend on seed and epoch only: ``images`` are varied by a generator of their own, the network draws from
+        that of its device.
+        """
+        seed = self.recipe.seed * 100_003 + self.epoch
+        torch.manual_seed(seed + _OF_NETWORK)
+        generators = {"images": torch.Generator().manual_seed(seed), "cpu": torch.default_generator}
+        if self.device.type == "cuda":
+            generators["cuda"] = torch.cuda.default_generators[torch.cuda.current_device()]
+        order = torch.randperm(self._images, generator=generators["images"])
+        for name in generators.keys() & self._random.keys():
+            generators[name].set_state(self._random[name])
+        return order, generators
 
     def run_epoch(self, split: Split) -> float:
-        """One pass over the training images; its order, and what the network draws, depend on seed and epoch only."""
+        """One pass over the training images, or what is left of it; the mean loss of the whole pass."""
         self.network.train()
-        seed = self.recipe.seed * 100_003 + self.epoch
-        generator = torch.Generator().manual_seed(seed)
-        torch.manual_seed(seed + _OF_NETWORK)
-        order = torch.randperm(len(split.labels), generator=generator).to(self.device)
-        total, steps = 0.0, len(split.labels) // self.recipe.batch
-        batches = order[: steps * self.recipe.batch].split(self.recipe.batch)
-        for indices in tqdm(batches, desc=f"epoch {self.epoch + 1}/{self.recipe.epochs}", leave=False, disable=None):
-            images = augment(normalise(split.images[indices]), self.recipe, generator)
+        order, generators = self._draws()
+        batches = order[: self._steps * self.recipe.batch].to(self.device).split(self.recipe.batch)[self.step :]
+        title = f"epoch {self.epoch + 1}/{self.recipe.epochs}"
+        bar = tqdm(batches, desc=title, initial=self.step, total=self._steps, leave=False, disable=None)
+        for indices in bar:
+            images = augment(normalise(split.images[indices]), self.recipe, generators["images"])
             if self.transform:
                 images = normalise(protect(to_bytes(images), self.transform))
-            total += self._step(images, split.labels[indices])
-        self.epoch += 1
-        return total / steps
+            self.loss += self._step(images, split.labels[indices])
+            self.step += 1
+            if self.step < self._steps and monotonic() - self._saved >= SAVE_SECONDS:
+                self._random = {name: generator.get_state() for name, generator in generators.items()}
+                self.save()
+                if bar.disable:  # as it is where nobody watches a terminal
+                    click.echo(f"{title}  step {self.step}/{self._steps}  loss {self.loss / self.step:.3f}")
+        mean = self.loss / self._steps
+        self.epoch, self.step, self.loss, self._random = self.epoch + 1, 0, 0.0, {}
+        return mean
 
     def _step(self, images: Tensor, labels: Tensor) -> float:
         with autocast(self.device, self.recipe.precision):
@@ -235,16 +264,16 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 def fastest_precision(model: str, batch: int, device: torch.device, side: int = SIDE) -> str:
     """bfloat16 or float32, whichever trains a batch faster here; some processors only emulate bfloat16."""
     seconds: dict[str, float] = {}
-    images = torch.randn(batch, 3, side, side, device=device)
+    images = torch.randn(batch, 3, side, side, device=device).to(memory_format=torch.channels_last)
     for precision in PRECISIONS:
-        network = TRAINABLE[model]().to(device)
+        network = TRAINABLE[model]().to(device).to(memory_format=torch.channels_last)
         taken = []
         for _ in range(3):
-            begin = time.perf_counter()
+            begin = perf_counter()
             with autocast(device, precision):
                 loss = network(images).float().square().mean()
             loss.backward()
             loss.item()
-            taken.append(time.perf_counter() - begin)
+            taken.append(perf_counter() - begin)
         seconds[precision] = min(taken)
     return min(seconds, key=seconds.__getitem__)

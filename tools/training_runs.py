@@ -1,13 +1,14 @@
-"""Finished runs of train_cifar10: their results, as tables take them."""
+"""Runs of train_cifar10: the results of finished ones, as tables take them, and the commands of others."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from accuracy import Accuracy
-from json_files import read_kept
+from json_files import read_json, read_kept
 from recipe import PLAIN, recipe_of
 
 RESULT = "result.json"
@@ -15,14 +16,23 @@ _HELD_OUT, _TEST = "held out", "test"
 _COUNTS = {"correct": int, "total": int}
 _RUN = {"recipe": dict, "parameters": int, "accuracy": {_HELD_OUT: _COUNTS, _TEST: _COUNTS}, "device": str}
 
+#: Where a model card says how many epochs, in which precision and on what a network was trained.
+_CARD = (r"^- epochs: (\d+)$", r"--precision (\w+)", r"^PyTorch [^,\n]+, ((?:cpu|cuda)(?:, (?:cpu|cuda))*)")
+
 
 def find_runs(folder: Path) -> list[dict[str, Any]]:
-    """Results of finished trainings in the folders of FOLDER, at any depth.
+    """Results of finished trainings in the folders of FOLDER, at any depth; other tools' results are left alone.
 
     Raises:
-        InputError: one of them was not written by train_cifar10.
+        InputError: one of them is damaged.
     """
-    return [read_run(path) for path in sorted(folder.rglob(RESULT))]
+    return [read_run(path) for path in sorted(folder.rglob(RESULT)) if is_run(path)]
+
+
+def is_run(path: Path) -> bool:
+    """Whether a JSON file holds a recipe, as every result of a training does; InputError if it is no JSON file."""
+    found = read_json(path)
+    return isinstance(found, dict) and "recipe" in found
 
 
 def read_run(path: Path) -> dict[str, Any]:
@@ -47,6 +57,24 @@ def unseen(run: dict[str, Any]) -> Accuracy:
 
 
 def budget(run: dict[str, Any]) -> str:
-    """How long a run of train_cifar10 was."""
-    epochs = run["recipe"]["epochs"]
-    return f"{epochs} epoch{'s' * (epochs != 1)}, {run['recipe']['precision']}, {run['device']}"
+    """How long a run of train_cifar10 was, in which precision, and on what."""
+    return _budget(run["recipe"]["epochs"], run["recipe"]["precision"], run["device"])
+
+
+def card_budget(card: str) -> str | None:
+    """The same, as the model card of train_cifar10 says it; None of another card."""
+    found = [re.search(pattern, card, re.MULTILINE) for pattern in _CARD]
+    if None in found:
+        return None
+    epochs, *others = (match[1] for match in found if match)
+    return _budget(int(epochs), *others)
+
+
+def _budget(epochs: int, precision: str, device: str) -> str:
+    return f"{epochs} epoch{'s' * (epochs != 1)}, {precision}, {device}"
+
+
+def training_command(model: str, run: str, **options: str | float) -> str:
+    """What trains a network in the folder ``runs/RUN``, with options of train_cifar10 by name."""
+    words = "".join(f" --{name} {value}" for name, value in options.items())
+    return f"python tools/train_cifar10.py --model {model}{words} --data DIR -o runs/{run}"

@@ -48,16 +48,17 @@ class Voc:
     def check_files(self, names: Iterable[str]) -> None:
         """Raise InputError unless examples have both files."""
         for name in names:
-            for path in self._paths(name):
+            for path in self.paths(name):
                 if not path.is_file():
                     raise InputError(f"there is no {path}", hint="check the data set")
 
-    def _paths(self, name: str) -> tuple[Path, Path]:
+    def paths(self, name: str) -> tuple[Path, Path]:
+        """The files of an example's image and mask."""
         return self.images / f"{name}.jpg", self.masks / f"{name}.png"
 
     def read(self, name: str) -> Example:
         """One example; InputError if a file cannot be read or the two differ in size."""
-        picture, path = self._paths(name)
+        picture, path = self.paths(name)
         with native_messages_off():
             image = decode(picture)
         try:

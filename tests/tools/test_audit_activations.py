@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from audit.activations import NEVER, STAGE1, STAGE3, keyed_network, record, scenes_of
+from audit.activations import NEVER, STAGE1, STAGE3, Recording, Site, keyed_network, record, scenes_of
+from audit.attack import Evidence
+from audit.attacks import activation_correlation, activation_jigsaw
 from audit.attacks.activation_correlation import Attempt, Measured
+from audit.finding import Finding, Stand, Verdict
+from audit.material import make_material
 from audit.neighbours import assemble, joined, learn
+from audit.registry import all_attacks
 from keyvault.errors import InputError
+from keyvault.policy import Cfa, Policy
 
 SIDE = 12
 
@@ -70,3 +79,89 @@ def test_scenes_that_do_not_fit_are_refused() -> None:
     for found in (np.zeros((9, 32, 32, 3), np.uint8), np.zeros((99, 16, 16, 3), np.uint8)):
         with pytest.raises(InputError):
             scenes_of(found, 5, 5)
+
+
+COLOURS, FEATURES, SMALL = (Site(name, (), SIDE) for name in ("input", "first", "stage"))
+ON_MAPS = {"activation_correlation": activation_correlation, "activation_jigsaw": activation_jigsaw}
+REFERENCES, LAYOUTS = 60, {1: (2, 1), 8: (2, 8), NEVER: (1, 40)}
+
+
+def recorded(noisy: Site | None) -> Callable[..., dict[Site, Recording]]:
+    """Recordings of small maps whose neighbours go together; of noise at one site under a fixed inner layout.
+
+    The network that they are of is the number of frames after which its inner layouts change.
+    """
+    seeds = iter(range(10**6))
+
+    def made(images: NDArray[np.uint8], rekey_every: int, sites: tuple[Site, ...] = (SMALL,)) -> dict:
+        rng, count = np.random.default_rng(next(seeds)), len(images)
+        orders = [rng.permutation(SIDE**2) for _ in range(-(-count // rekey_every))]
+        tables = np.stack([orders[frame // rekey_every] for frame in range(count)]).astype(np.int32)
+        found = {}
+        for site in sites:
+            if site is noisy and rekey_every == NEVER and count != REFERENCES:
+                plain = rng.normal(size=(count, SIDE**2, 27)).astype(np.float32)
+            elif site is COLOURS:
+                plain = scenes(count, SIDE, 3, next(seeds)).reshape(count, -1, 3).astype(np.float32)
+            else:
+                plain = patches(count, next(seeds))
+            maps = np.empty_like(plain)
+            np.put_along_axis(maps, tables[:, :, None].astype(np.int64), plain, axis=1)
+            found[site] = Recording(site, maps, tables)
+        return found
+
+    return made
+
+
+@pytest.fixture
+def on_maps(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, Site | None], Finding]]:
+    """Runs an attack on activations that are made up, with noise in place of one site's control or none."""
+    for room, exchanged in (
+        (
+            activation_correlation,
+            {
+                "LAYOUTS": LAYOUTS,
+                "DEFAULT_REKEY": 8,
+                "SECRET": sum(layouts * frames for layouts, frames in LAYOUTS.values()),
+                "INPUT": COLOURS,
+                "FIRST": FEATURES,
+                "_SHAPE": (SIDE, SIDE),
+            },
+        ),
+        (activation_jigsaw, {"STAGE1": SMALL, "SITES": (SMALL,), "FRAMES": 4}),
+    ):
+        shared = {"keyed_network": lambda rekey_every: rekey_every, "REFERENCES": REFERENCES}
+        for name, value in (exchanged | shared).items():
+            monkeypatch.setattr(room, name, value)
+
+    def run(name: str, noisy: Site | None) -> Finding:
+        monkeypatch.setattr(ON_MAPS[name], "record", recorded(noisy))
+        ON_MAPS[name].measured.cache_clear()
+        images = np.zeros((200, 32, 32, 3), np.uint8)
+        material = make_material(images[:1], Policy(32, 32, Cfa.NONE, 3, bits=8))
+        evidence = Evidence("small", material, material, images, np.zeros(200, np.int64))
+        return ON_MAPS[name].run(evidence, Stand.ACTIVATIONS, np.random.default_rng(0))
+
+    yield run
+    for room in ON_MAPS.values():
+        room.measured.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("name", "sites"), [("activation_correlation", (COLOURS, FEATURES)), ("activation_jigsaw", (SMALL,))]
+)
+def test_an_attack_on_activations_says_something_only_if_its_control_breaks(
+    name: str, sites: tuple[Site, ...], on_maps: Callable[[str, Site | None], Finding]
+) -> None:
+    found = on_maps(name, None)
+    assert found.control_broke
+    assert found.verdict is Verdict.FAIL
+    assert found.score > 0.9
+    for noisy in sites:
+        found = on_maps(name, noisy)
+        assert not found.control_broke
+        assert found.verdict is Verdict.INCONCLUSIVE
+
+
+def test_no_attack_on_activations_is_left_out() -> None:
+    assert set(ON_MAPS) == {name for name, one in all_attacks().items() if Stand.ACTIVATIONS in one.stands}

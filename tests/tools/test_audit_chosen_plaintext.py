@@ -13,6 +13,7 @@ from audit.attacks import chosen_plaintext
 from audit.attacks.chosen_plaintext import attacked, charts, show
 from audit.finding import Finding, Stand, Verdict
 from audit.material import make_material
+from audit.positions import Sensor
 from audit.views import known
 from keyvault.errors import InputError
 from keyvault.policy import Cfa, Policy, Unit
@@ -46,6 +47,11 @@ def test_charts_give_every_position_of_every_sensor(policy: Policy, count: int) 
     assert shares.shape == (count, 3)
     assert (shares[-1] == 1).all()
     assert (shares[:-1] < 1).all()
+
+
+def test_a_green_may_stand_in_its_quads_other_green_place() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3), np.uint8)  # both greens of a quad are equal
+    assert (attacked(make_material(images, MOSAIC), 4, Stand.FILE)[-1] == 1).all()
 
 
 @pytest.mark.parametrize("levels", [2, 5, 256])
@@ -84,6 +90,9 @@ def test_a_fixed_key_fails_by_as_many_charts_as_numbers_have_digits() -> None:
     stacked, mosaic = (finding(policy, Stand.FILE, scenes(30)) for policy in (FIXED, MOSAIC))
     assert (stacked.verdict, stacked.score, stacked.smallest_breaking, stacked.frames) == (Verdict.FAIL, 1, 1, 31)
     assert (mosaic.verdict, mosaic.score, mosaic.smallest_breaking, mosaic.frames) == (Verdict.FAIL, 1, 2, 32)
+    assert mosaic.chance == Sensor(MOSAIC).chance() > Sensor(MOSAIC).chance_to_stay()
+    assert "green" in mosaic.note
+    assert "green" not in stacked.note
     _, scene, seen, found = mosaic.pictures.values()
     assert np.array_equal(found, scene)
     assert not np.array_equal(seen, scene)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from functools import cache
 
 import numpy as np
@@ -11,8 +12,9 @@ from scipy.ndimage import gaussian_filter
 
 from audit.attack import Evidence, control_policy
 from audit.attacks import correlation
-from audit.attacks.correlation import Attempt, Step, arrange, attempt, by_frames, shares, upright
+from audit.attacks.correlation import Attempt, Step, arrange, attempt, by_frames, guessed
 from audit.finding import Finding, Stand, Verdict
+from audit.guesses import shares, upright
 from audit.intervals import share_interval
 from audit.material import Material, make_material
 from audit.positions import Sensor
@@ -154,6 +156,35 @@ def test_a_guess_is_turned_before_it_is_judged() -> None:
     mirrored = np.arange(12).reshape(3, 4)[:, ::-1].ravel()[truth]
     assert shares(mirrored, truth, (3, 4))[0] == 0
     assert np.array_equal(upright(mirrored, truth, (3, 4)), truth)
+
+
+def test_the_last_guesses_are_remembered_and_no_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    arranged: list[np.ndarray] = []
+
+    def arrange(frames: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+        arranged.append(frames)
+        return np.arange(shape[0] * shape[1])
+
+    monkeypatch.setattr(correlation, "arrange", arrange)
+    monkeypatch.setattr(correlation, "_guesses", OrderedDict())
+    monkeypatch.setattr(correlation, "_KEPT", 3)
+    policy = subject("8x8,fixed").policy
+    frames = np.random.default_rng(4).integers(0, 256, (9, 5, 8, 8, 3)).astype(np.uint16)
+    for one in (0, 0, 1, 2, 0, 3, 0, 2, 1):
+        guessed(frames[one], policy)
+    assert [next(i for i in range(9) if (frames[i].ravel() == one.ravel()).all()) for one in arranged] == [
+        0,
+        1,
+        2,
+        3,
+        1,
+    ]
+    guessed(frames[0, :4], policy)
+    guessed(frames[0], subject("8x8,per-frame").policy)
+    assert len(arranged) == 7
+    assert len(correlation._guesses) == 3
+    held = sum(one.cells.nbytes + one.colours.nbytes for one in correlation._guesses.values())
+    assert held == 3 * 2 * 8 * policy.photosites
 
 
 def test_large_frames_are_refused() -> None:

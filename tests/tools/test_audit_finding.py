@@ -26,15 +26,34 @@ SCALE = Scale("share", 0.1, 0.5)
 
 def finding(verdict: Verdict, low: float = 0.2) -> Finding:
     pictures = {"a": np.arange(4, dtype=np.uint8).reshape(2, 2)}
-    return Finding("x", Stand.FILE, "p", 0.3, "share", 0.1, Interval(low, 0.9), verdict, 5, pictures=pictures)
+    return Finding(
+        "x", Stand.FILE, "p", 0.3, "share", 0.1, 0.5, Interval(low, 0.9), True, verdict, 5, pictures=pictures
+    )
 
 
 @pytest.mark.parametrize(
-    ("low", "broke", "verdict"),
-    [(0.6, True, "fail"), (0.2, True, "warn"), (0.1, True, "pass"), (0.0, False, "inconclusive")],
+    ("low", "high", "broke", "verdict"),
+    [
+        (0.6, 1, True, "fail"),
+        (0.2, 1, True, "warn"),
+        (0.1, 0.4, True, "pass"),
+        (0.0, 0.05, True, "pass"),
+        (0.1, 0.5, True, "inconclusive"),
+        (0.0, 1, True, "inconclusive"),
+        (0.6, 1, False, "inconclusive"),
+        (0.0, 0.4, False, "inconclusive"),
+    ],
 )
-def test_one_rule_for_verdicts(low: float, broke: bool, verdict: str) -> None:
-    assert judge(SCALE, Interval(low, 1), broke) == verdict
+def test_one_rule_for_verdicts(low: float, high: float, broke: bool, verdict: str) -> None:
+    assert judge(SCALE, Interval(low, high), broke) == verdict
+
+
+def test_a_verdict_follows_from_what_is_written_of_a_finding() -> None:
+    said = Finding.judged(
+        SCALE, Interval(0.6, 0.7), attack="x", stand=Stand.FILE, policy="p", score=0.65, control_broke=True, frames=5
+    ).to_json()
+    scale = Scale(said["unit"], said["chance"], said["level"])
+    assert judge(scale, Interval(*said["interval"]), said["control_broke"]) == said["verdict"] == "fail"
 
 
 @pytest.mark.parametrize(("low", "verdict"), [(0.02, "pass"), (0.3, "pass"), (0.31, "fail")])
@@ -52,6 +71,7 @@ def test_findings_survive_json_and_come_worst_first() -> None:
     ("member", "value"),
     [
         *(("score", value) for value in ("high", True, None, float("nan"))),
+        *(("level", float("inf")), ("control_broke", 1)),
         *(("interval", value) for value in ([0, "x"], [1, 0], [0], 3)),
         *(("pictures", value) for value in ("x", {"a": 3}, {"a": "AAAA"}, {"a": "UEsDBA=="})),
         *(("frames", 2.5), ("smallest_breaking", "1"), ("verdict", "good"), ("stand", 1), ("note", 1), ("more", 1)),

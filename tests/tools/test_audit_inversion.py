@@ -53,7 +53,6 @@ def material(plain: np.ndarray, orders: np.ndarray, policy: Policy) -> Material:
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(inversion, "BUDGET", Budget(150, 16, 8, 2e-3))
-    monkeypatch.setattr(inversion, "_ROW_FRAMES", 60)
     inversion.controls.cache_clear()
     yield
     inversion.controls.cache_clear()

@@ -12,14 +12,13 @@ from test_audit_statistics import STACKED, scenes
 from audit import photographs
 from audit.attack import Attack, Evidence, control_policy
 from audit.attacks import known_plaintext, noisy_plaintext
-from audit.attacks.known_plaintext import bands, exact, guess, match, put_right
 from audit.attacks.noisy_plaintext import match_nearest
-from audit.attacks.wrong_key import chance_of_a_place
 from audit.finding import Finding, Stand, Verdict
 from audit.material import make_material
+from audit.pairs import guess, match, put_right
 from audit.photographs import photographed
 from audit.positions import Sensor
-from audit.views import in_line
+from audit.views import in_line, picture
 from keyvault.policy import Cfa, Policy, Unit
 
 FIXED = control_policy(STACKED)
@@ -79,18 +78,22 @@ def test_photographs_of_the_scenes_are_enough_where_values_lie_apart() -> None:
         replace(MOSAIC, unit=Unit.QUAD, scope="band:8"),
     ],
 )
-def test_pieces_are_matched_inside_their_bands_whatever_the_policy(policy: Policy) -> None:
+def test_positions_are_matched_inside_their_bands_whatever_the_policy(policy: Policy) -> None:
     images = np.random.default_rng(3).integers(0, 256, (5, policy.height, policy.width, 3), np.uint8)
     material = make_material(images, policy)
-    plain, stored = in_line(material.plain), in_line(material.file)
-    found = guess(plain[:4], stored[:4], policy)
-    assert exact(found, material.tables[4]) == 1
+    sensor = Sensor(policy)
+    plain, stored = sensor.in_line(material.plain), sensor.in_line(material.file)
+    found = guess(plain[:4], stored[:4], sensor)
+    assert sensor.found(found, material.tables[4]) == 1
+    assert np.array_equal(found, sensor.stored(material.tables[4:])[0])
     assert np.array_equal(put_right(stored[4], found), plain[4])
-    parts = bands(policy)
-    assert np.array_equal(np.sort(np.concatenate([part.ravel() for part in parts])), np.arange(policy.photosites))
+    assert np.array_equal(sensor.as_picture(plain[4]), picture(in_line(material.plain)[4], policy))
+    parts = sensor.parts()
+    assert np.array_equal(np.concatenate(parts), np.arange(policy.photosites * 4 ** -(policy.unit is Unit.QUAD)))
+    assert {len(part) for part in parts[:-1]} <= {policy.band_rows * policy.width // 4 ** (policy.unit is Unit.QUAD)}
     noise = np.random.default_rng(4).integers(0, 2**policy.bits, stored[:4].shape).astype(np.uint16)
-    blind = guess(plain[:4], noise, policy)
-    assert all(np.array_equal(np.sort(blind[part], axis=None), np.sort(part, axis=None)) for part in parts)
+    blind = guess(plain[:4], noise, sensor)
+    assert all(np.array_equal(np.sort(blind[part]), part) for part in parts)
 
 
 def test_the_noise_of_photographs_goes_with_the_bits_of_the_sensor() -> None:
@@ -117,7 +120,7 @@ def test_greens_of_one_quad_may_stand_for_each_other_and_nothing_else(cfa: Cfa) 
     for first, second, wrong in ((green, other_green, 0), (green, red, 2), (green, far_green, 2)):
         swapped = truth.copy()
         swapped[table[[first, second]]] = truth[table[[second, first]]]
-        assert exact(swapped, table) == pytest.approx(1 - 2 / 48)
+        assert (swapped == truth).mean() == pytest.approx(1 - 2 / 48)
         assert Sensor(policy).found(swapped, table) == pytest.approx(1 - wrong / 48)
 
 
@@ -130,11 +133,11 @@ def test_chance_is_what_permutations_at_random_have_in_common(cfa: Cfa, scope: s
     shares = [sensor.found(one, np.argsort(other)) for one, other in zip(drawn, truths, strict=True)]
     assert np.mean(shares) == pytest.approx(sensor.chance(), abs=4 * np.std(shares) / np.sqrt(len(shares)))
     if cfa is Cfa.NONE or scope == "row":
-        assert sensor.chance() == pytest.approx(chance_of_a_place(policy))
+        assert sensor.chance() == pytest.approx(sensor.chance_to_stay())
     else:
-        assert sensor.chance() > 1.1 * chance_of_a_place(policy)
-    quads = replace(policy, unit=Unit.QUAD, scope="band:8" if cfa is Cfa.GRBG else "frame")
-    assert Sensor(quads).chance() == pytest.approx(chance_of_a_place(quads))
+        assert sensor.chance() > 1.1 * sensor.chance_to_stay()
+    quads = Sensor(replace(policy, unit=Unit.QUAD, scope="band:8" if cfa is Cfa.GRBG else "frame"))
+    assert quads.chance() == pytest.approx(quads.chance_to_stay())
 
 
 def attacked(policy: Policy, stand: Stand, control: Policy = FIXED, attack: Attack = known_plaintext.ATTACK) -> Finding:

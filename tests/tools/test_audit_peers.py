@@ -5,30 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from scipy.ndimage import gaussian_filter
 
 import cifar10
 import privacy_audit
 from audit import peer_attacks, peer_learning, peer_subjects
-from audit.finding import Finding, Verdict
+from audit.finding import Verdict
 from audit.peer_attacks import correlation, known_plaintext, reidentification, single_frame
-from audit.peer_evidence import Images, PeerAttack, PeerEvidence
+from audit.peer_evidence import PeerAttack, PeerEvidence
 from audit.peer_features import OF_VALUES
-from audit.peer_subjects import _CONTROLS, CONTROL, INSIDE, PeerSubject, peer_keys, protect
+from audit.peer_subjects import _CONTROLS, ALIKE, CONTROL, INSIDE, PeerSubject, peer_keys, protect
 from audit.registry import all_attacks, all_peer_attacks
 from audit.scenes import Scenes, Source
 from keyvault.errors import InputError
 from peers.registry import PEERS, Peer, Protection
 from peers.table import verdict_of
+from tests.peers_under_audit import NOISE, evidence, pictures, run
 
-SMALL = [name for name, peer in PEERS.items() if peer.side == 32]
-KEYED = [name for name in SMALL if PEERS[name].protection(0).inverse is not None]
 INVARIANT = {
     "le": "halves of values or their negatives",
     "ele": "halves of values or their negatives",
@@ -39,58 +36,12 @@ INVARIANT = {
 }
 
 
-def pictures(count: int, seed: int = 1) -> Images:
-    """Smooth colour pictures with a little grain: uint8 (count, 32, 32, 3)."""
-    rng = np.random.default_rng(seed)
-    smooth, grey = (_smooth(rng, count, channels) for channels in (3, 1))
-    level = rng.uniform(90, 160, (count, 1, 1, 3))
-    return np.clip(level + 10 * smooth + 35 * grey + rng.normal(size=smooth.shape), 0, 255).astype(np.uint8)
-
-
-def _smooth(rng: np.random.Generator, count: int, channels: int) -> np.ndarray:
-    """Cut out of larger pictures, so that opposite borders have nothing in common."""
-    found = gaussian_filter(rng.normal(size=(count, 48, 48, channels)), (0, 5, 5, 0), mode="wrap")[:, :32, :32]
-    return found / found.std()
-
-
-def _pad(seed: int, images: Images) -> Images:
-    return np.random.default_rng([seed, len(images)]).integers(0, 256, images.shape, np.uint8)
-
-
-NOISE = Peer("noise in place of pictures", lambda seed, _h, _w: Protection(partial(_pad, seed), lambda images: images))
-
-
-def evidence(key: str, peer: Peer | None = None) -> PeerEvidence:
-    """Pictures of two classes under a peer, in fewer numbers than an audit has."""
-    images = pictures(360)
-    scenes = Scenes(images[:200], np.arange(200) % 2, images[200:], np.arange(160) % 2)
-    controls = {name: protect(name, one, scenes, 3) for name, one in _CONTROLS.items()}
-    return PeerEvidence(f"peer:{key}", protect(key, peer or PEERS[key], scenes, 3), controls[CONTROL], controls[INSIDE])
-
-
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(correlation, "PICTURES", (200,))
     correlation.solve.cache_clear()
     yield
     correlation.solve.cache_clear()
-
-
-@pytest.mark.parametrize("key", KEYED)
-def test_pairs_of_pictures_give_the_key_away(key: str) -> None:
-    protection = PEERS[key].protection(5)
-    images = pictures(52)
-    decipher, _ = known_plaintext.learn(images[:32], protection.transform(images[:32]))
-    assert decipher is not None
-    found = decipher(protection.transform(images[32:]))
-    limit = 0 if protection.exact else 3  # grey levels, since gains are rounded
-    assert (np.abs(found.astype(int) - images[32:]) <= limit).mean() > 0.99
-
-
-def test_pairs_of_unrelated_pictures_give_no_moves_away() -> None:
-    images = pictures(16)
-    assert known_plaintext.by_moves(images[:8], images[8:], 8) is None
-    assert known_plaintext.by_moves(images[:8], images[8:], 4) is None
 
 
 @pytest.mark.parametrize("key", INVARIANT)
@@ -122,22 +73,20 @@ def test_blocks_are_put_together_without_a_single_known_picture(key: str) -> Non
     assert found.values.mean() > 0.9
 
 
-def run(attack: PeerAttack, under: PeerEvidence) -> Finding:
-    found = attack.run(under, np.random.default_rng(0))
-    assert (found.attack, found.policy, found.stand) == (attack.name, under.name, attack.stand)
-    assert found.interval.low <= found.score <= found.interval.high
-    assert Finding.from_json(found.to_json()).to_json() == found.to_json()
-    return found
-
-
 def test_a_broken_peer_fails_and_noise_does_not() -> None:
     broken = evidence("etc")
     held = replace(broken, material=evidence("le", NOISE).material)
     for attack in (reidentification.PEER_ATTACK, known_plaintext.PEER_ATTACK, correlation.PEER_ATTACK):
         assert run(attack, broken).verdict is Verdict.FAIL
         found = run(attack, held)
-        assert found.verdict in (Verdict.PASS, Verdict.WARN)
+        few = attack is reidentification.PEER_ATTACK  # pictures, so that one in a hundred may be chance
+        assert found.verdict in ((Verdict.INCONCLUSIVE,) if few else (Verdict.PASS, Verdict.WARN))
         assert found.smallest_breaking is None
+
+
+def test_a_whole_audit_finds_scenes_in_enough_pictures_to_tell_chance_from_a_break() -> None:
+    for lucky in (0, 1):
+        assert reidentification.interval(lucky, reidentification.PICTURES).high < reidentification.BROKEN
 
 
 @pytest.mark.parametrize("attack", all_peer_attacks().values(), ids=lambda attack: attack.name)
@@ -145,7 +94,7 @@ def test_a_control_that_holds_leaves_the_verdict_open(attack: PeerAttack, monkey
     monkeypatch.setattr(peer_learning, "KEYS", 4)
     under = evidence("le")
     noise = evidence("le", NOISE).material
-    assert run(attack, replace(under, control=noise, inside=noise)).verdict is Verdict.INCONCLUSIVE
+    assert run(attack, replace(under, control=noise, inside=noise, alike=noise)).verdict is Verdict.INCONCLUSIVE
 
 
 def test_no_control_gives_an_attack_more_than_the_peer_does() -> None:
@@ -161,7 +110,7 @@ def test_three_hits_of_fifty_that_chance_explains_do_not_break_a_peer(monkeypatc
     images = pictures(60)
     scenes = Scenes(images[:50], np.zeros(50, np.int64), images[50:], np.zeros(10, np.int64))
     peers = {name: protect(name, one, scenes, 3) for name, one in {"etc": PEERS["etc"], **_CONTROLS}.items()}
-    under = PeerEvidence("peer:etc", peers["etc"], peers[CONTROL], peers[INSIDE])
+    under = PeerEvidence("peer:etc", peers["etc"], peers[CONTROL], peers[INSIDE], peers[ALIKE])
     of_control = {"one": np.arange(50)}
     monkeypatch.setattr(reidentification, "found", lambda one: found if one.key == "etc" else of_control)
     judged = run(reidentification.PEER_ATTACK, under)
@@ -175,6 +124,23 @@ def test_a_lens_has_no_key_and_is_attacked_by_one_picture() -> None:
     for attack, why in ((known_plaintext.PEER_ATTACK, "no key"), (correlation.PEER_ATTACK, "nothing moves")):
         with pytest.raises(InputError, match=why):
             attack.run(lens, np.random.default_rng(0))
+
+
+def test_no_seed_is_audited_under_a_key_of_the_attackers() -> None:
+    drawn: list[int] = []
+
+    def protect_(seed: int, _height: int, _width: int) -> Protection:
+        drawn.append(seed)
+        return Protection(lambda images: images, None)
+
+    peer, images = Peer("numbers of keys", protect_), pictures(2)
+    scenes = Scenes(images, np.zeros(2, np.int64), images[:0], np.zeros(0, np.int64))
+    seeds = (*range(40), *range(999_990, 1_000_040), 2**32, 2**64 + 1, 2**128)
+    for seed in seeds:
+        under = protect("numbers", peer, scenes, seed)
+    for number in seeds:
+        under.own(images, number)
+    assert len(set(drawn)) == 2 * len(seeds)
 
 
 @pytest.fixture
@@ -193,7 +159,7 @@ def test_controls_have_the_numbers_of_peers_that_scale_pictures_up(
 ) -> None:
     monkeypatch.setattr(peer_subjects, "LARGE", (20, 30))
     under = PeerSubject(key, Source.of(data, 50, 60), 1).evidence()
-    for one in (under.material, under.control, under.inside):
+    for one in (under.material, under.control, under.inside, under.alike):
         assert (len(one), len(one.private), len(one.labels), len(one.known), len(one.known_labels)) == (
             *(numbers[0],) * 3,
             *(numbers[1],) * 2,

@@ -11,10 +11,10 @@ from scipy.ndimage import gaussian_filter
 
 from audit.attack import Evidence
 from audit.attacks import quad_jigsaw
-from audit.attacks.quad_jigsaw import chance, neighbours, origins, pieces_of, reached, solve
+from audit.attacks.quad_jigsaw import chance, neighbours, pieces_of, reached, solve
 from audit.finding import Finding, Stand, Verdict
 from audit.material import make_material
-from audit.views import in_line
+from audit.positions import Sensor
 from keyvault.errors import InputError
 from keyvault.policy import Cfa, Policy, Unit
 
@@ -57,9 +57,9 @@ def test_chance_is_what_random_arrangements_give(shape: tuple[int, int], rows: i
 
 @pytest.mark.parametrize("policy", [STACKED, MOSAIC, replace(STACKED, scope="band:6"), replace(MOSAIC, scope="row")])
 def test_stored_quads_are_traced_and_stay_in_their_bands(policy: Policy) -> None:
-    material = make_material(noise(2), policy)
-    for stored, plain, table in zip(in_line(material.memory), in_line(material.plain), material.tables, strict=True):
-        true = origins(table, policy)
+    material, sensor = make_material(noise(2), policy), Sensor(policy)
+    frames, scenes = (sensor.in_line(one) for one in (material.memory, material.plain))
+    for stored, plain, true in zip(frames, scenes, sensor.stored(material.tables), strict=True):
         assert np.array_equal(pieces_of(stored, policy), pieces_of(plain, policy)[true])
         solved, across = solve(stored, policy), policy.width // 2
         assert np.array_equal(np.sort(solved), np.arange(policy.photosites // 4))
@@ -76,7 +76,7 @@ def test_a_smooth_scene_is_put_together_and_noise_is_not(policy: Policy, least: 
     shares = []
     for images in (smooth(), noise()):
         material = make_material(images, policy)
-        found, solved = reached(in_line(material.memory), material.tables, policy)
+        found, solved = reached(Sensor(policy).in_line(material.memory), material.tables, policy)
         assert (len(found), len(solved)) == (FRAMES, FRAMES)
         shares.append(found.mean())
     assert shares[0] > max(least, 5 * level)
@@ -114,17 +114,24 @@ def blank(frame: np.ndarray, policy: Policy) -> np.ndarray:
     return np.zeros_like(pieces_of(frame, policy))
 
 
-def not_inverted(table: np.ndarray, policy: Policy) -> np.ndarray:
-    return np.argsort(origins(table, policy))
+def not_inverted(sensor: Sensor, tables: np.ndarray, right: Callable[..., np.ndarray] = Sensor.stored) -> np.ndarray:
+    return np.argsort(right(sensor, tables), axis=1)
 
 
-@pytest.mark.parametrize(("part", "broken"), [("solve", random_order), ("pieces_of", blank), ("origins", not_inverted)])
+@pytest.mark.parametrize(
+    ("room", "part", "broken"),
+    [
+        (quad_jigsaw, "solve", random_order),
+        (quad_jigsaw, "pieces_of", blank),
+        (Sensor, "stored", not_inverted),
+    ],
+)
 @pytest.mark.parametrize("stand", [Stand.FILE, Stand.MEMORY])
 def test_an_attack_with_a_broken_part_is_inconclusive(
-    monkeypatch: pytest.MonkeyPatch, part: str, broken: Callable[..., np.ndarray], stand: Stand
+    monkeypatch: pytest.MonkeyPatch, room: object, part: str, broken: Callable[..., np.ndarray], stand: Stand
 ) -> None:
     assert finding(STACKED, stand, smooth()).verdict is not Verdict.INCONCLUSIVE
-    monkeypatch.setattr(quad_jigsaw, part, broken)
+    monkeypatch.setattr(room, part, broken)
     assert finding(STACKED, stand, smooth()).verdict is Verdict.INCONCLUSIVE
 
 

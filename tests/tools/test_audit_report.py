@@ -22,7 +22,8 @@ from measure import environment
 PICTURE = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
 NASTY = "<script>alert('x')</script>"
 MADE = Finding(
-    "one", Stand.FILE, "fixed", 0.5, "share", 0.1, Interval(0.4, 0.6), Verdict.FAIL, 9, 3, NASTY, {NASTY: PICTURE}
+    *("one", Stand.FILE, "fixed", 0.5, "share", 0.1, 0.35, Interval(0.4, 0.6), True, Verdict.FAIL, 9, 3),
+    *(NASTY, {NASTY: PICTURE}),
 )
 
 
@@ -77,6 +78,15 @@ def test_the_page_says_it_all_worst_first(report: Report) -> None:
     assert text.index('id="one-file-fixed"') < text.index('id="one-file-default"')
     for said in ("0.4 to 0.6", "it wants 300 frames", "What proves nothing", "98.7 %", "none did", "✗ fail", "✓ pass"):
         assert said in text
+    assert "<dt>a fail above</dt><dd>0.35</dd>" in text
+    assert text.count("<dd>broken</dd>") == 2
+
+
+def test_a_fail_whose_frames_were_not_counted_is_not_said_to_be_none(report: Report) -> None:
+    text = render(replace(report, findings=[replace(MADE, smallest_breaking=None, control_broke=False)]))
+    assert "<dd>not counted</dd>" in text
+    assert "<dd>not broken</dd>" in text
+    assert "none did" not in text
 
 
 def test_what_is_the_same_of_every_policy_is_told_once(report: Report) -> None:

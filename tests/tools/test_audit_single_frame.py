@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from audit import jigsaw
+from audit.attacks import single_frame
 from audit.attack import Evidence, control_policy
-from audit.attacks import jigsaw, single_frame
 from audit.attacks.single_frame import describe, places_only
 from audit.finding import Finding, Stand, Verdict
 from audit.material import make_material

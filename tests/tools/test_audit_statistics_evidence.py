@@ -13,8 +13,10 @@ from audit import photographs
 from audit.attack import OF_THE_POLICY, Attack, Evidence, control_policy
 from audit.attacks import fixed_pattern, histogram_classifier, reidentification, weak_seed, wrong_key
 from audit.finding import Finding, Stand, Verdict
+from audit.intervals import share_interval
 from audit.material import make_material
 from audit.own_home import own_home
+from audit.positions import Sensor
 from inference.session import ShuffledFrame
 from keyvault.errors import InputError
 from keyvault.policy import Cfa, Policy, Unit
@@ -56,7 +58,8 @@ def test_the_fixed_key_fails_and_the_default_is_not_told_from_noise(attack: Atta
     broken, held = (finding(attack, policy, Stand.FILE, frames) for policy in (FIXED, STACKED))
     assert broken.verdict is Verdict.FAIL
     assert broken.smallest_breaking is not None
-    assert held.verdict in (Verdict.PASS, Verdict.WARN)  # an interval misses chance in one case of twenty
+    assert held.control_broke
+    assert held.verdict is not Verdict.FAIL  # inconclusive if so few frames leave chance and a fail open
     assert held.smallest_breaking is None
     assert held.score < broken.score / 2 + 0.15
 
@@ -64,7 +67,7 @@ def test_the_fixed_key_fails_and_the_default_is_not_told_from_noise(attack: Atta
 @pytest.mark.parametrize("attack", [weak_seed.ATTACK, wrong_key.ATTACK])
 @pytest.mark.parametrize("policy", [STACKED, FIXED], ids=["default", "fixed"])
 def test_keys_are_neither_small_nor_nearly_right(attack: Attack, policy: Policy) -> None:
-    found = finding(attack, policy, Stand.FILE, 8)
+    found = finding(attack, policy, Stand.FILE, 12)
     assert found.verdict in (Verdict.PASS, Verdict.WARN)
     assert found.score < 0.01
 
@@ -148,11 +151,11 @@ def test_a_network_that_is_right_by_chance_is_not_told_from_that() -> None:
 
 @pytest.mark.parametrize("unit", [Unit.PHOTOSITE, Unit.QUAD])
 def test_keys_that_are_unrelated_are_seldom_taken_for_alike(unit: Unit) -> None:
-    policy = Policy(64, 64, unit=unit)
-    chance, size = wrong_key.chance_of_a_place(policy), wrong_key.photosites_of_element(policy)
-    stayed = size * np.random.default_rng(0).poisson(256, 1000)
-    warned = np.mean([wrong_key.stayed_interval(int(count), policy).low > chance for count in stayed])
-    assert 0.01 < warned < 0.05
+    sensor = Sensor(Policy(64, 64, unit=unit))
+    rows, columns = sensor.grid
+    stayed = np.random.default_rng(0).poisson(256, 1000)
+    intervals = [share_interval(int(count), 256 * rows * columns) for count in stayed]
+    assert 0.01 < np.mean([one.low > sensor.chance_to_stay() for one in intervals]) < 0.05
 
 
 def captured(policy: Policy) -> wrong_key.Captured:
@@ -170,6 +173,12 @@ def test_half_a_key_shows_in_the_positions() -> None:
     assert max(half[128:]) < 10
 
 
+@pytest.mark.parametrize(("policy", "count"), [(STACKED, 256), (replace(STACKED, unit=Unit.QUAD), 64)])
+def test_what_moves_as_one_is_counted_once(policy: Policy, count: int) -> None:
+    under = captured(policy)
+    assert wrong_key.equal_places(under.opened, under.frames[0], range(2), lambda key: bytes(len(key))) == [count] * 2
+
+
 @pytest.mark.parametrize(
     ("policy", "chance"),
     [
@@ -179,11 +188,12 @@ def test_half_a_key_shows_in_the_positions() -> None:
         (replace(STACKED, unit=Unit.QUAD), 1 / 64),
     ],
 )
-def test_chance_of_a_place(policy: Policy, chance: float) -> None:
-    assert wrong_key.chance_of_a_place(policy) == chance
+def test_one_position_of_each_band_stays_by_chance(policy: Policy, chance: float) -> None:
+    sensor = Sensor(policy)
+    assert sensor.chance_to_stay() == chance
     under = captured(policy)
     stayed = wrong_key.equal_places(under.opened, under.frames[0], range(256))
-    assert sum(stayed) / 256 / policy.photosites == pytest.approx(chance, rel=0.5)
+    assert sum(stayed) / 256 / np.prod(sensor.grid) == pytest.approx(chance, rel=0.5)
 
 
 def test_even_samples() -> None:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from key_home import make_home
+from safetensors.torch import load_file, save_file
 
 import replay_dataset
 from cifar10 import TRAIN_FILES
 from evaluate_cifar10 import main
+from inference.models.presets import WEIGHTS_FOLDER
 from keyvault.policy import Policy
+from shards import ShardFile, iter_shard, shard_name
+from table1 import parts
 
 COUNT = 6
 
@@ -80,6 +87,36 @@ def test_a_smaller_data_set_is_refused(place: Path) -> None:
     data = Path("cifar/test_batch.bin").read_bytes()
     Path("cifar/test_batch.bin").write_bytes(data[: len(data) // 2])
     check_refusal(evaluate(place), f"of {COUNT} images, not {COUNT // 2}")
+
+
+def test_another_data_set_of_the_same_size_is_refused(place: Path) -> None:
+    replay(place)
+    records = np.fromfile("cifar/test_batch.bin", np.uint8).reshape(COUNT, -1)
+    records[:, 0] = (records[:, 0] + 1) % 10
+    records.tofile("cifar/test_batch.bin")
+    check_refusal(evaluate(place), "not of this data set")
+
+
+@pytest.mark.parametrize("info", [{}, {"index": COUNT}, {"index": -1}, {"index": "0"}, {"index": None}])
+def test_a_frame_of_no_image_is_refused(place: Path, info: dict[str, Any]) -> None:
+    replay(place)
+    path = Path("replay", shard_name(0))
+    samples = list(iter_shard(path))
+    with ShardFile(path) as shard:
+        for sample in [*samples[:-1], replace(samples[-1], info=info)]:
+            shard.add(sample)
+    check_refusal(evaluate(place), "not of this data set")
+
+
+def test_images_that_were_trained_on_are_named(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "TRAINED_IMAGES", 20)
+    replay(place)
+    assert "may be trained on:    none" in evaluate(place).stdout
+    shutil.rmtree("replay")
+    replay(place, "--split", "train")
+    assert f"may be trained on:    20 of {5 * COUNT}: on these, accuracy proves nothing" in evaluate(place).stdout
+    save_file(load_file(WEIGHTS_FOLDER / "resnet20-cifar10.safetensors"), "others.safetensors")  # held out what?
+    assert f"may be trained on:    {5 * COUNT} of" in evaluate(place, "--weights", "others.safetensors").stdout
 
 
 def check_refusal(result: Result, words: str) -> None:

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from key_home import make_home
 from numpy.typing import NDArray
 
+import evaluate_detection
 from box_agreement import Agreement, agreement
 from coco import average_precision, open_coco
 from evaluate_detection import ROWS, Bench, Rows, figures, image_size, main, measure, placed, report
@@ -287,6 +288,25 @@ def test_an_interrupted_run_is_taken_up_where_it_stopped(folder: Path) -> None:
     ]
     assert done == {number: dict.fromkeys(ROWS, found) for number, found in perfect().items()}
     assert run(Recorded(stop=3)) == done
+
+
+def test_detections_of_other_images_are_not_gone_on_with(
+    folder: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = (torch.nn.Identity(), {"random": 0})
+    monkeypatch.setattr(evaluate_detection, "_detector", lambda *_: random)
+    monkeypatch.setattr(Bench, "make", lambda *_: Recorded(stop=12))
+    stopped = [*arguments, "--random-weights", "-o", str(folder / "found.json")]
+    assert CliRunner().invoke(main, stopped).exit_code == 130
+    path = folder / "images" / "3.png"
+    content = path.read_bytes()
+    path.write_bytes(content + b" ")
+    refused = CliRunner().invoke(main, stopped)
+    assert (refused.exit_code, refused.stderr.count("\n")) == (3, 1)
+    assert "run with other options: images" in refused.stderr
+    path.write_bytes(content)
+    monkeypatch.setattr(Bench, "make", lambda *_: Recorded())
+    assert CliRunner().invoke(main, stopped).exit_code == 0
 
 
 def test_keyed_boxes_are_the_plain_ones(folder: Path, arguments: list[str]) -> None:

@@ -248,6 +248,26 @@ def test_a_picture_that_cannot_be_drawn_leaves_the_counts(
     assert (output.exists(), (tmp_path / "found.json.partial").exists()) == (False, True)
 
 
+@pytest.mark.parametrize("changed", ["images/c.jpg", "masks/a.png"])
+def test_counts_of_other_images_are_not_gone_on_with(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    random = (preset("espnetv2"), torch.nn.Identity(), {"random": 0})
+    monkeypatch.setattr(evaluate_segmentation, "chosen_network", lambda voc, options: random)
+    monkeypatch.setattr(Bench, "make", lambda *_: Recorded(stop=2))
+    stopped = [*arguments, "-o", str(tmp_path / "found.json")]
+    assert CliRunner().invoke(main, stopped).exit_code == 130
+    path = tmp_path / changed
+    content = path.read_bytes()
+    path.write_bytes((tmp_path / Path(changed).parent / f"b{path.suffix}").read_bytes() + b" ")
+    refused = CliRunner().invoke(main, stopped)
+    assert (refused.exit_code, refused.stderr.count("\n")) == (3, 1)
+    assert "run with other options: images" in refused.stderr
+    path.write_bytes(content)
+    monkeypatch.setattr(Bench, "make", lambda *_: Recorded())
+    assert CliRunner().invoke(main, stopped).exit_code == 0
+
+
 def test_images_of_a_figure_are_spread_over_the_list(arguments: list[str], tmp_path: Path) -> None:
     voc = open_voc(tmp_path)
     assert (choose(voc, 2), choose(voc, 9)) == (("a", "c"), ("a", "b", "c"))

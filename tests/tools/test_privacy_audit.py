@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import ModuleType, SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 import cifar10
+import inference
 import privacy_audit
-from adc_firmware import write
+from adc_firmware import PrivateFrame, read, write
+from audit import registry
 from audit.attack import Attack, Evidence
 from audit.finding import Finding, Interval, Stand, Verdict
 from audit.material import scene_of
+from audit.policy_jobs import frames_audit
 from audit.registry import all_attacks
-from audit.subjects import COMPARED, subject
+from audit.scenes import Source
+from audit.subjects import COMPARED, _check_different, subject
 from keyvault.errors import InputError, PolicyError
-from keyvault.policy import FrameKeys, Policy, Protection
-from sensor_sim import Camera
+from keyvault.policy import Cfa, FrameKeys, Policy, Protection
+from sensor_sim import Camera, DnScene
 from tests.key_home import make_home
 
 SCENES = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), np.uint8)
@@ -43,7 +49,7 @@ class Counted:
         bare = np.array_equal(np.sort(seen, axis=None), np.sort(evidence.material.plain, axis=None))
         verdict = Verdict.FAIL if bare else Verdict.PASS
         score = float(generator.random())
-        return Finding("counted", stand, evidence.name, score, "x", 0, Interval(0, 1), verdict, len(seen))
+        return Finding("counted", stand, evidence.name, score, "x", 0, 1, Interval(0, 1), True, verdict, len(seen))
 
 
 @pytest.fixture
@@ -147,6 +153,7 @@ def test_damaged_results_are_refused(data: Path, counted: Counted) -> None:
         (("frames",), "go together", 2),
         (("frames", "--key", "k.bin"), "there is no folder frames", 3),
         (("frames", "--key", "k.bin", "--policy", "row"), "not both", 2),
+        (("frames", "--key", "k.bin", "--count", "3"), "--count is of frames that are made", 2),
         (("--policy", "default", "--stand", "activations"), "nothing to audit", 3),
     ],
 )
@@ -198,6 +205,49 @@ def test_frames_that_exist_are_audited_as_their_key_opens_them(
     assert "mixed policies: a-0.dng and b-0.dng differ" in mixed.output
 
 
+def test_frames_that_exist_may_be_more_than_there_are_scenes_and_their_control_shows_the_same(
+    data: Path, home: Path, tmp_path: Path
+) -> None:
+    policy = Policy(64, 64, bits=8)
+    make_home(home, {"a": policy})
+    capture(home, "a", policy, tmp_path / "frames", len(SCENES))
+    source = Source.of(data, 4, 8)
+    evidence = frames_audit(tmp_path / "frames", home / "a.bin", source, 1).evidence()
+    assert len(evidence.material) == len(SCENES)
+    assert len(evidence.scenes) == 8
+    assert np.array_equal(evidence.control.plain, evidence.material.plain)
+    assert (evidence.control.tables == evidence.control.tables[0]).all()
+
+
+def test_one_frame_in_two_files_is_refused_and_two_frames_of_one_number_are_not(
+    data: Path, counted: Counted, home: Path, tmp_path: Path
+) -> None:
+    policy = Policy(64, 64, bits=8)
+    make_home(home, {"a": policy})
+    frames, key = tmp_path / "frames", str(home / "a.bin")
+    capture(home, "a", policy, frames, 3)
+    (frames / "b.dng").write_bytes((frames / "a-1.dng").read_bytes())
+    refused = audit(data, str(frames), "--key", key)
+    assert (refused.exit_code, refused.output.count("\n")) == (3, 1)
+    assert "a-1.dng and b.dng are the same frame" in refused.output
+    (frames / "b.dng").unlink()
+    grants = inference.open_session(home / "a.bin").grants
+    first, second, *_ = (read(path, grants) for path in sorted(frames.iterdir()))
+    numbered_alike = cast("PrivateFrame", SimpleNamespace(header=first.header, samples=second.samples))
+    _check_different([first, numbered_alike], [Path("a"), Path("b")])
+
+
+def test_frames_without_colours_are_refused(data: Path, counted: Counted, home: Path, tmp_path: Path) -> None:
+    policy = Policy(32, 32, Cfa.NONE, bits=8)
+    make_home(home, {"a": policy})
+    with Camera(home / "a.bin", device=home / "devices" / "a.json") as camera:
+        (tmp_path / "frames").mkdir()
+        write(camera.capture(DnScene(np.zeros((32, 32), np.uint16), 0, 255, name="dark")), tmp_path / "frames/a.dng")
+    refused = audit(data, str(tmp_path / "frames"), "--key", str(home / "a.bin"))
+    assert (refused.exit_code, refused.output.count("\n")) == (5, 1)
+    assert "this sensor has none" in refused.output
+
+
 def test_sealed_keys_of_one_name_are_not_taken_for_each_other(
     data: Path, counted: Counted, home: Path, tmp_path: Path
 ) -> None:
@@ -225,11 +275,38 @@ def test_scenes_that_were_added_or_changed_are_other_scenes(data: Path, counted:
 
 
 def test_what_other_code_has_found_is_not_taken_over(
-    data: Path, counted: Counted, monkeypatch: pytest.MonkeyPatch
+    data: Path, counted: Counted, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert audit(data, "--policy", "default").exit_code == 0
-    monkeypatch.setattr(privacy_audit, "code_digest", lambda: "0")
+    (tmp_path / "attacked.py").write_text("KEYS = 1")
+    attacked = ModuleType("attacked")
+    attacked.__file__ = str(tmp_path / "attacked.py")
+    monkeypatch.setattr(registry, "DECISIVE", (*registry.DECISIVE, attacked))
+    before = registry.code_digest()
     assert "was made with code" in audit(data, "--policy", "default").output
+    (tmp_path / "attacked.py").write_text("KEYS = 2")
+    assert registry.code_digest() != before
+
+
+def test_every_module_that_the_audit_imports_is_among_those_that_decide() -> None:
+    tools = Path(privacy_audit.__file__).parent
+    found, wanted = {module.__name__ for module in registry.DECISIVE}, [*(tools / "audit").rglob("*.py")]
+    seen: set[str] = set()
+    while wanted:
+        for name in _imported(wanted.pop()) - seen:
+            seen.add(name)
+            if (tools / f"{name}.py").exists():
+                wanted.append(tools / f"{name}.py")
+    own = {name for name in seen if (tools / f"{name}.py").exists() or (tools.parent / name).is_dir()}
+    assert own | {"audit", "peers"} == found
+
+
+def _imported(path: Path) -> set[str]:
+    """The first part of every name that a module imports."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    names = [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    names += [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    return {name.partition(".")[0] for name in names}
 
 
 def test_policies_by_name_and_in_words() -> None:

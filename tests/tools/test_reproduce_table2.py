@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
+from torch import nn
+from torch.fx import symbolic_trace
+from torch.nn.modules.module import register_module_forward_hook
 
 import cifar10
 import reproduce_table2
+import train_cifar10
+from audit.finding import Verdict
 from keyvault.errors import InputError
+from measure import Comparison, Timing
+from peers import inference_cost
 from peers.cost import BASELINE, compress, lossless_bytes, sizes, time_transformations
+from peers.inference_cost import measure_inference
+from peers.networks.adaptation import BlockwiseAdaptation
 from peers.registry import PEERS
 from peers.table import render, row, runs_of, verdict_of
-from recipe import Recipe
+from recipe import PLAIN, Recipe
 from reproduce_table2 import main
 from sensor_sim.photograph import decode
+from training import TRAINABLE, input_side
 from training_runs import find_runs, unseen
 
 
@@ -196,8 +208,16 @@ def test_of_older_results_only_those_of_drawn_weights_held_out_the_last_images(
     assert unseen(found).total == total
 
 
-@pytest.mark.parametrize("content", ["junk", "[]", "{}"])
-def test_what_is_no_result_of_a_training_is_refused(
+@pytest.mark.parametrize("content", ["[]", "{}", "3", '{"command": "python tools/evaluate_detection.py"}'])
+def test_results_of_other_tools_are_left_alone(tmp_path: Path, content: str) -> None:
+    for name, text in (("other", content), ("run", json.dumps(run_of("vgg16", "none")))):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "result.json").write_text(text)
+    assert find_runs(tmp_path) == [run_of("vgg16", "none")]
+
+
+@pytest.mark.parametrize("content", ["junk", '{"recipe": {"model": "vgg16"}}'])
+def test_damaged_results_of_trainings_stop_the_table(
     data: Path, tmp_path: Path, counted: list[str], content: str
 ) -> None:
     (tmp_path / "runs").mkdir()
@@ -259,10 +279,19 @@ def test_the_worst_verdict_counts() -> None:
 
     findings = [{"policy": "peer:le", "verdict": verdict} for verdict in ("pass", "warn", "inconclusive")]
     fail = {"policy": "peer:le", "verdict": "fail"}
-    assert worst(findings) == "inconclusive 1/3"
+    assert worst(findings) == "warn 1/3"
     assert worst([*findings, fail, fail]) == "fail 2/5"
-    assert worst([*findings, {**fail, "policy": "le"}]) == "inconclusive 1/3"  # a policy's name
+    assert worst([*findings, {**fail, "policy": "le"}]) == "warn 1/3"  # a policy's name
     assert worst(findings, "ele") == ""
+
+
+def test_verdicts_have_one_order() -> None:
+    order = [str(verdict) for verdict in Verdict]
+    for number in range(len(order)):
+        told = verdict_of("le", [{"policy": "peer:le", "verdict": verdict} for verdict in reversed(order[number:])])
+        assert told == {"verdict": order[number], "attacks": len(order) - number, "with_this_verdict": 1}
+    with pytest.raises(InputError, match="'broken' is not a verdict"):
+        verdict_of("le", [{"policy": "peer:le", "verdict": "broken"}])
 
 
 def test_files_are_lossless_and_shuffled_images_larger(tmp_path: Path) -> None:
@@ -295,6 +324,53 @@ def test_transformations_take_turns_and_are_held_against_a_pixel_shuffle() -> No
     assert found.keys() == {BASELINE, "le"}
     assert found[BASELINE].ratio == 1
     assert (found["le"].images, found["le"].rounds) == (3, 2)
+
+
+def test_published_figures_of_other_images_say_so_in_every_row_of_the_peer() -> None:
+    text = render({"rows": [row(name, {}, [], None) for name in PEERS], "measured": [], "audit": None})
+    note = "published for 224 x 224 in 16 x 16 blocks; trained here at 32 x 32."
+    notes = [line for line in text.splitlines() if line.endswith(note)]
+    assert notes == [f"- {PEERS[name].title}: {note}" for name in ("privconv", "privconv-224")]
+    assert f"- {PEERS['etc'].title}: 5.35 M is what the paper prints" in text
+
+
+def test_every_network_of_a_peer_has_the_command_that_trains_it() -> None:
+    text = render({"rows": [row(name, {}, [], None) for name in PEERS], "measured": [], "audit": None})
+    commands = [line.partition("`")[2].rstrip("`") for line in text.splitlines() if "tools/train_cifar10.py" in line]
+    own = {name: peer for name, peer in PEERS.items() if peer.network}
+    assert len(commands) == len(own)
+    for command, (name, peer) in zip(commands, own.items(), strict=True):
+        given = train_cifar10.main.make_context("train_cifar10", shlex.split(command)[2:]).params
+        assert (given["model"], given["private"]) == (peer.network, PLAIN)
+        assert given["transform"] == (PLAIN if peer.keyed else name)
+        assert input_side(given["model"], given["transform"]) == peer.side
+        assert given["lr"] == (0.02 if name.startswith("privconv") else 0.2)
+
+
+def test_networks_are_timed_as_one_would_run_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    things: dict[str, Callable[[], object]] = {}
+
+    def note(_title: str, given: dict[str, Callable[[], object]], **_options: Any) -> Comparison:
+        things.update(given)
+        return Comparison("", "", 1, tuple(Timing(name, 1.0, 1.0, 1.0) for name in given))
+
+    monkeypatch.setattr(inference_cost, "compare", note)
+    assert measure_inference(replace(PEERS["le"], network="preresnet110"), batch=1, rounds=1) is not None
+    norms = sum(isinstance(module, nn.BatchNorm2d) for module in TRAINABLE["preresnet110"]().modules())
+    assert things.keys() == {"baseline", "network"}
+    for thing in things.values():
+        ran: list[nn.Module] = []
+        counting = register_module_forward_hook(lambda module, _x, _y, ran=ran: ran.append(module))
+        thing()
+        counting.remove()
+        assert 0 < sum(isinstance(module, nn.BatchNorm2d) for module in ran) < 0.6 * norms  # the others are folded
+
+
+def test_an_adaptation_network_can_be_traced_as_folding_does() -> None:
+    network = BlockwiseAdaptation().eval()
+    x = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        torch.testing.assert_close(symbolic_trace(network)(x), network(x))
 
 
 @pytest.mark.full

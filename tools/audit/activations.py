@@ -27,6 +27,8 @@ from sensor_sim import Camera
 NETWORK = "resnet20"
 DEFAULT_REKEY = REKEY_EVERY
 NEVER = 10**9  # frames; in effect one set of inner layouts for good
+REFERENCES = 200  # scenes that an attacker learns from
+BROKEN = 0.5  # share of positions at most one row and column off
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ STAGE1 = Site("first stage, 32x32", ("relu", "relu_2", "relu_4", "relu_6"), 32)
 STAGE2 = Site("second stage, 16x16", ("relu_8", "relu_10", "relu_12"), 16)
 STAGE3 = Site("third stage, 8x8", ("relu_14", "relu_16", "relu_18"), 8)
 SITES = (INPUT, FIRST, STAGE1, STAGE2, STAGE3)
+SCENE = (INPUT.side, INPUT.side, 3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +92,7 @@ def scenes_of(scenes: NDArray[np.uint8], secret: int, references: int) -> tuple[
     Raises InputError if they are too few or of another size.
     """
     side = INPUT.side
-    if scenes.shape[1:] != (side, side, 3):
+    if scenes.shape[1:] != SCENE:
         raise InputError(
             f"{NETWORK} looks at {side}x{side} pixels, the scenes have {scenes.shape[2]}x{scenes.shape[1]}",
             hint=f"audit a policy whose scenes are {side}x{side}",
@@ -100,6 +103,16 @@ def scenes_of(scenes: NDArray[np.uint8], secret: int, references: int) -> tuple[
             hint=f"give {secret + references} scenes",
         )
     return scenes[:secret], scenes[secret : secret + references]
+
+
+def picture(maps: NDArray[np.float32], places: NDArray[np.int64], side: int) -> NDArray[np.uint8]:
+    """The three strongest directions of a frame's features (p, c) as colours, each stored one at its place."""
+    centred = maps.astype(np.float64) - maps.mean(0)
+    colours = centred @ np.linalg.svd(centred, full_matrices=False)[2][:3].T
+    low, high = np.quantile(colours, (0.02, 0.98), axis=0)
+    out = np.empty((side * side, 3), np.uint8)
+    out[places] = (np.clip((colours - low) / np.maximum(high - low, 1e-9), 0, 1) * 255).astype(np.uint8)
+    return out.reshape(side, side, 3)
 
 
 def keyed_network(rekey_every: int, seed: int | None = None) -> KeyedModule:

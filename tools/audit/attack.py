@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from audit.finding import Finding, Stand
 from audit.material import Material
 from keyvault.errors import InputError, PolicyError
-from keyvault.policy import FrameKeys, Policy, Protection, Unit
+from keyvault.policy import FrameKeys, Policy, Protection
 
 OF_THE_POLICY = "The frames are the attack's own, under a key of its own: this is of the policy, not of given frames."
 
@@ -37,7 +37,7 @@ class Evidence:
     Attributes:
         name: of the policy, for people.
         material: frames under the policy.
-        control: frames of the same scenes under the paper's fixed key, which attacks have to break.
+        control: frames of the same scenes under :func:`control_policy`, which attacks have to break.
         scenes: uint8 (m, h, w, 3), scenes of the same kind that an attacker knows; none of them is in the frames.
         labels: int64 (m,), their classes; -1 where unknown.
 
@@ -77,11 +77,5 @@ class Attack:
 
 
 def control_policy(policy: Policy) -> Policy:
-    """The paper's setting on the same sensor: photosites move over the whole frame, always by the same key."""
-    return replace(
-        policy,
-        unit=Unit.PHOTOSITE,
-        scope="frame",
-        protection=Protection.SHUFFLE,
-        frame_keys=FrameKeys.FIXED,
-    )
+    """The paper's fixed key without a mask; what moves, and how far, stays that of the policy, as attacks go by it."""
+    return replace(policy, protection=Protection.SHUFFLE, frame_keys=FrameKeys.FIXED)

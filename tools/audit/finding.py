@@ -19,7 +19,8 @@ from keyvault.errors import InputError
 Pictures = Mapping[str, NDArray[np.uint8]]
 _FORM = {
     **dict.fromkeys(("attack", "stand", "policy", "unit", "verdict", "note"), str),
-    **dict.fromkeys(("score", "chance"), float),
+    **dict.fromkeys(("score", "chance", "level"), float),
+    "control_broke": bool,
     "interval": [float],
     "frames": int,
     "smallest_breaking": (int, None),
@@ -85,12 +86,15 @@ class Finding:
         stand: where the attacker stands.
         policy: the policy's name.
         score: what it reached, in ``unit``.
-        unit: of score, chance and interval; larger is a better attack.
+        unit: of score, chance, level and interval; larger is a better attack.
         chance: the score of an attacker without frames.
+        level: what the interval has to lie above for a fail.
         interval: of the score, 95 %.
-        verdict: by :func:`judge`.
+        control_broke: whether the attack broke its positive control.
+        verdict: by :func:`judge`, from the four above.
         frames: how many frames it was given.
-        smallest_breaking: the least number of frames with which it broke the policy; None if it did not.
+        smallest_breaking: the least number of frames with which it broke the policy; None if it did not, or if the
+            attack cannot tell such a number.
         note: what a reader has to know, one or two sentences.
         pictures: what the attacker got, by caption: uint8 (h, w) or (h, w, 3).
     """
@@ -101,7 +105,9 @@ class Finding:
     score: float
     unit: str
     chance: float
+    level: float
     interval: Interval
+    control_broke: bool
     verdict: Verdict
     frames: int
     smallest_breaking: int | None = None
@@ -133,7 +139,9 @@ class Finding:
             score=score,
             unit=scale.unit,
             chance=scale.chance,
+            level=scale.level,
             interval=interval,
+            control_broke=control_broke,
             verdict=verdict,
             frames=frames,
             smallest_breaking=smallest_breaking if verdict is Verdict.FAIL else None,
@@ -143,7 +151,8 @@ class Finding:
 
     def to_json(self) -> dict[str, Any]:
         """The finding as JSON values; pictures as NumPy files in base64."""
-        names = ("attack", "score", "unit", "chance", "policy", "frames", "smallest_breaking", "note")
+        names = ["attack", "score", "unit", "chance", "level", "control_broke", "policy", "frames"]
+        names += ["smallest_breaking", "note"]
         return {name: getattr(self, name) for name in names} | {
             "stand": str(self.stand),
             "verdict": str(self.verdict),
@@ -171,14 +180,17 @@ def judge(scale: Scale, interval: Interval, control_broke: bool) -> Verdict:
     """The one rule for a verdict.
 
     Inconclusive if the attack did not break its positive control.  Otherwise fail if the interval
-    lies above the scale's level for that, which is never below chance, warn if it lies above
-    chance, and pass if it reaches down to chance.
+    lies above the scale's level for that, which is never below chance, and warn if it lies above
+    chance.  An interval that reaches down to chance is a pass if it leaves out the level for a fail:
+    one that holds both is of too few frames to tell them apart, and inconclusive.
     """
     if not control_broke:
         return Verdict.INCONCLUSIVE
     if interval.low > scale.level:
         return Verdict.FAIL
-    return Verdict.WARN if interval.low > scale.chance else Verdict.PASS
+    if interval.low > scale.chance:
+        return Verdict.WARN
+    return Verdict.INCONCLUSIVE if interval.high >= scale.level > scale.chance else Verdict.PASS
 
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:
@@ -192,7 +204,10 @@ def _checked(value: Any) -> dict[str, Any]:
     place = misfit(value, _FORM)
     if place is not None:
         raise ValueError(f"see {place}" if place else f"a {type(value).__name__}")
-    if not all(math.isfinite(number) for number in (value["score"], value["chance"], *value["interval"])):
+    if not all(
+        math.isfinite(number)
+        for number in (*(value[name] for name in ("score", "chance", "level")), *value["interval"])
+    ):
         raise ValueError("a number that is not finite")
     return dict(value)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -19,7 +20,7 @@ from quad_scenes import WHITE, quad_scene
 from sensor_sim import Camera, DnScene
 
 Labels = NDArray[np.int64]
-_KEPT = 12  # materials that a process remembers
+_KEPT = 2**31  # bytes of materials that a process remembers, besides the last one
 _made: OrderedDict[tuple[bytes, Policy], Material] = OrderedDict()
 
 
@@ -55,6 +56,11 @@ class Material:
         parts = {one.name: getattr(self, one.name)[chosen] for one in fields(self) if one.name != "policy"}
         return Material(self.policy, **parts)
 
+    @property
+    def size(self) -> int:
+        """Bytes of its arrays."""
+        return sum(getattr(self, one.name).nbytes for one in fields(self) if one.name != "policy")
+
 
 def make_material(images: NDArray[np.uint8], policy: Policy, labels: Labels | None = None) -> Material:
     """Capture, encode, decode, verify and open one frame of each image; the process remembers the last results.
@@ -71,11 +77,17 @@ def make_material(images: NDArray[np.uint8], policy: Policy, labels: Labels | No
     if not len(images):
         raise InputError("no scenes to make frames of", hint="name a folder that holds images")
     name = (hashlib.sha256(repr(images.shape).encode() + np.ascontiguousarray(images).data).digest(), policy)
-    made = _made.pop(name, None) or _captured(images, policy)
+    made = _made.pop(name, None) or _captured((scene_of(image, policy, "scene") for image in images), policy)
     _made[name] = made
-    if len(_made) > _KEPT:
+    while len(_made) > 1 and sum(one.size for one in _made.values()) > _KEPT:
         _made.popitem(last=False)
     return made if labels is None else replace(made, labels=labels)
+
+
+def capture_again(material: Material, policy: Policy) -> Material:
+    """Frames of the scenes of others, sensor noise included, under another policy of the same sensor."""
+    full = _white(policy)
+    return _captured((DnScene(dn, 0, full, name="scene") for dn in material.plain), policy)
 
 
 def scene_of(image: NDArray[np.uint8], policy: Policy, name: str) -> DnScene:
@@ -91,17 +103,20 @@ def scene_of(image: NDArray[np.uint8], policy: Policy, name: str) -> DnScene:
             part = (slice(place // 2, None, 2), slice(place % 2, None, 2))
             dn[part] = image[..., "RGB".index(colour)][part]
         scene = DnScene(dn, 0, WHITE, name=name)
-    full = 2**policy.bits - 1
+    full = _white(policy)
     return replace(scene, dn=np.rint(scene.dn * (full / WHITE)).astype(np.uint16), white_level=full)
 
 
-def _captured(images: NDArray[np.uint8], policy: Policy) -> Material:
+def _white(policy: Policy) -> int:
+    return int(2**policy.bits - 1)
+
+
+def _captured(scenes: Iterable[DnScene], policy: Policy) -> Material:
     stored, opened = [], []
     with own_home(policy) as home:
         session = open_session(home.key, home.host, home.vault.issuer, home=home.key.parent)
         with Camera(home.key, device=home.device) as camera:
-            for number, image in enumerate(images):
-                scene = scene_of(image, policy, f"scene {number}")
+            for number, scene in enumerate(scenes):
                 frame = decode(encode(camera.capture(scene, number=number)), session.grants)
                 stored.append(frame.samples)
                 opened.append(session.open(frame))

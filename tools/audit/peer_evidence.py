@@ -15,11 +15,20 @@ from numpy.typing import NDArray
 
 from audit.finding import Finding, Stand
 from keyvault.errors import InputError
-from peers.registry import Peer
+from peers.registry import Peer, Protection
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
-OWN = 1_000_000  # first seed of an attacker's keys
+
+
+def audited(peer: Peer, seed: int) -> Protection:
+    """A peer under the key that is attacked.  These keys have even numbers, those of attackers have odd ones."""
+    return peer.protection(2 * seed)
+
+
+def attackers(peer: Peer, number: int) -> Protection:
+    """A peer under a key that no seed is audited under; anybody can draw as many as he likes."""
+    return peer.protection(2 * number + 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +62,8 @@ class Protected:
         return self.peer.protection(0).inverse is not None
 
     def own(self, images: Images, number: int = 0) -> Images:
-        """Pictures protected under one of the attacker's keys."""
-        return self.peer.protection(OWN + number).transform(images)
+        """Pictures protected under one of the attacker's keys, never that of ``private``."""
+        return attackers(self.peer, number).transform(images)
 
     def first(self, count: int) -> Protected:
         """The first so many pictures, or all there are; what the attacker knows stays."""
@@ -75,6 +84,8 @@ class PeerEvidence:
         control: the same scenes, not scaled, under one permutation of all pixels, which attacks have to break.
         inside: the same under one permutation inside every 4 x 4 block: the control where only places that are left
             alone can be attacked.
+        alike: the same under LE, whose one key moves and reverses halves of values inside every 4 x 4 block: the
+            control where blocks are attacked by what they have in common.
 
     Raises InputError when constructed without pictures, or with controls of more or fewer pictures or known scenes:
     that an attack breaks a control which gives it more says nothing.
@@ -84,11 +95,12 @@ class PeerEvidence:
     material: Protected
     control: Protected
     inside: Protected
+    alike: Protected
 
     def __post_init__(self) -> None:
         if not len(self.material):
             raise InputError("an audit without pictures", hint="give the audit more scenes")
-        numbers = [(len(one), len(one.known)) for one in (self.material, self.control, self.inside)]
+        numbers = [(len(one), len(one.known)) for one in (self.material, self.control, self.inside, self.alike)]
         if len(set(numbers)) > 1:
             told = ", ".join(f"{pictures} and {known}" for pictures, known in numbers)
             raise InputError(

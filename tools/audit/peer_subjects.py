@@ -12,7 +12,7 @@ from audit.appearance import Appearance, figures
 from audit.attack import DoesNotApplyError, refusals
 from audit.finding import Finding, Stand
 from audit.job import Job, Trial, generator_of
-from audit.peer_evidence import PeerAttack, PeerEvidence, Protected
+from audit.peer_evidence import PeerAttack, PeerEvidence, Protected, audited
 from audit.scenes import Scenes, Source
 from audit.subjects import SIDE
 from keyvault.errors import InputError
@@ -23,6 +23,7 @@ from peers.registry import AUDIT_PREFIX, PEERS, Peer, Protection
 ALL = f"{AUDIT_PREFIX}all"
 CONTROL = "pixel-shuffle"
 INSIDE = "inside"
+ALIKE = "le"
 BITS = 8
 LARGE = (120, 300)  # pictures, and known scenes, of peers that scale them up
 
@@ -36,7 +37,7 @@ def _inside(seed: int, height: int, width: int) -> Protection:
 
 
 _BLOCK = 4
-_CONTROLS = {CONTROL: PEERS[CONTROL], INSIDE: Peer("pixels move inside 4 x 4 blocks", _inside)}
+_CONTROLS = {CONTROL: PEERS[CONTROL], INSIDE: Peer("pixels move inside 4 x 4 blocks", _inside), ALIKE: PEERS[ALIKE]}
 
 
 def is_peer(text: str) -> bool:
@@ -61,7 +62,7 @@ def protect(key: str, peer: Peer, scenes: Scenes, seed: int) -> Protected:
         key=key,
         peer=peer,
         plain=plain,
-        private=peer.protection(seed).transform(plain),
+        private=audited(peer, seed).transform(plain),
         labels=scenes.frame_labels,
         known=peer.scale(scenes.known),
         known_labels=scenes.known_labels,
@@ -136,9 +137,9 @@ class PeerSubject:
 def _evidence(subject: PeerSubject) -> PeerEvidence:
     peer, source, seed = PEERS[subject.key], subject.source, subject.seed
     numbers = (None, None) if peer.side == SIDE else LARGE
-    control, inside = (_control(key, source, seed, numbers) for key in _CONTROLS)
+    control, inside, alike = (_control(key, source, seed, numbers) for key in _CONTROLS)
     material = protect(subject.key, peer, _first(_scenes(source), *numbers), seed)
-    return PeerEvidence(subject.name, material, control, inside)
+    return PeerEvidence(subject.name, material, control, inside, alike)
 
 
 def peer_job(subject: PeerSubject, attacks: Iterable[PeerAttack], stands: Sequence[Stand]) -> Job:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 
 from audit.appearance import appearance
 from audit.attack import Attack, DoesNotApplyError, Evidence, control_policy, refusals
 from audit.finding import Finding, Stand
 from audit.job import Job, Trial, generator_of
-from audit.material import make_material
+from audit.material import capture_again, make_material
 from audit.scenes import Source
 from audit.subjects import Subject, frame_paths, open_frames, scene_size
 from keyvault.errors import InputError
@@ -70,36 +70,39 @@ class PolicyAudit:
 def policy_audit(named: Subject, source: Source, seed: int) -> PolicyAudit:
     """Audit of a policy by frames that are made for it; InputError if its sensor is too large or too small."""
     _check_size(named)
+    return PolicyAudit(named, source, seed, partial(_evidence, named, source))
+
+
+@lru_cache(maxsize=1)
+def _evidence(named: Subject, source: Source) -> Evidence:
+    scenes = source.open(scene_size(named.policy))
+    return Evidence(
+        name=named.name,
+        material=make_material(scenes.frames, named.policy, scenes.frame_labels),
+        control=make_material(scenes.frames, control_policy(named.policy), scenes.frame_labels),
+        scenes=scenes.known,
+        labels=scenes.known_labels,
+    )
+
+
+def frames_audit(folder: Path, key: Path, source: Source, seed: int) -> PolicyAudit:
+    """Audit of frames that exist, with the sealed key that opens them; the control shows the same scenes.
+
+    Raises InputError as :func:`policy_audit` does, PolicyError if the sensor has no colours, and what ``frame_paths``
+    and ``open_frames`` raise.
+    """
+    paths = frame_paths(folder)
+    material = open_frames(paths, key)
+    named, source = Subject(folder.resolve().name, material.policy), replace(source, frames=0)
+    _check_size(named)
 
     @cache
     def evidence() -> Evidence:
         scenes = source.open(scene_size(named.policy))
-        return Evidence(
-            name=named.name,
-            material=make_material(scenes.frames, named.policy, scenes.frame_labels),
-            control=make_material(scenes.frames, control_policy(named.policy), scenes.frame_labels),
-            scenes=scenes.known,
-            labels=scenes.known_labels,
-        )
+        control = capture_again(material, control_policy(named.policy))
+        return Evidence(named.name, material, control, scenes.known, scenes.known_labels)
 
-    return PolicyAudit(named, source, seed, evidence)
-
-
-def frames_audit(folder: Path, key: Path, source: Source, seed: int) -> PolicyAudit:
-    """Audit of frames that exist, with the sealed key that opens them; the control shows the source's scenes.
-
-    Raises InputError as :func:`policy_audit` does, and what ``frame_paths`` and ``open_frames`` raise.
-    """
-    paths = frame_paths(folder)
-    material = open_frames(paths, key)
-    named = Subject(folder.resolve().name, material.policy)
-    made = policy_audit(named, replace(source, frames=len(material)), seed)
-
-    @cache
-    def evidence() -> Evidence:
-        return replace(made.evidence(), material=material)
-
-    return replace(made, evidence=evidence, frames=_digest(paths))
+    return PolicyAudit(named, source, seed, evidence, _digest(paths))
 
 
 def _digest(paths: Iterable[Path]) -> str:

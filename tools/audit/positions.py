@@ -55,10 +55,21 @@ class Sensor:
         return self.policy.cfa is not Cfa.NONE and not self.quads
 
     @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of positions."""
+        factor = 2 if self.quads else 1
+        return self.policy.height // factor, self.policy.width // factor
+
+    @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns of cells."""
         factor = 2 if self.mosaic or self.quads else 1
         return self.policy.height // factor, self.policy.width // factor
+
+    @property
+    def band_rows(self) -> int:
+        """Rows of positions in a band; the last one may have fewer."""
+        return self.policy.band_rows // (2 if self.quads else 1)
 
     def spots(self) -> Spots:
         """Of every position in true order."""
@@ -70,8 +81,8 @@ class Sensor:
         return Spots(rows // 2 * self.shape[1] + columns // 2, codes[rows % 2 * 2 + columns % 2])
 
     def in_line(self, frames: Samples) -> Samples:
-        """Frames (n, h, w) or (n, h, w, c) as (n, p, samples of a position)."""
-        count, (rows, columns) = len(frames), self.shape
+        """Frames (n, h, w), (n, h, w, c) or (n, h * w, c) as (n, p, samples of a position)."""
+        count, (rows, columns) = len(frames), self.grid
         if not self.quads:
             return frames.reshape(count, self.policy.photosites, -1)
         parted = frames.reshape(count, rows, 2, columns, 2, -1).swapaxes(2, 3)
@@ -80,7 +91,7 @@ class Sensor:
     def as_picture(self, samples: Samples) -> NDArray[np.uint8]:
         """One frame (p, samples of a position) as a picture."""
         if self.quads:
-            samples = samples.reshape(*self.shape, 2, 2, -1).swapaxes(1, 2).reshape(self.policy.photosites, -1)
+            samples = samples.reshape(*self.grid, 2, 2, -1).swapaxes(1, 2).reshape(self.policy.photosites, -1)
         return picture(samples, self.policy)
 
     def stored(self, tables: NDArray[np.int32]) -> Places:
@@ -89,7 +100,7 @@ class Sensor:
         if self.quads:
             corners = places.reshape(-1, self.policy.height, self.policy.width)[:, ::2, ::2].reshape(len(places), -1)
             rows, columns = np.divmod(corners, self.policy.width)
-            places = rows // 2 * self.shape[1] + columns // 2
+            places = rows // 2 * self.grid[1] + columns // 2
         return np.argsort(places, axis=1)
 
     def drawn(self, count: int, generator: np.random.Generator) -> Places:
@@ -99,25 +110,36 @@ class Sensor:
 
     def bands(self) -> Places:
         """The band of every position in true order, which no permutation of the policy changes: (p,)."""
-        width, rows = (side // (2 if self.quads else 1) for side in (self.policy.width, self.policy.band_rows))
-        return np.arange(self.policy.photosites // (4 if self.quads else 1)) // (width * rows)
+        rows, columns = self.grid
+        return np.arange(rows * columns) // (columns * self.band_rows)
+
+    def parts(self) -> list[Places]:
+        """The positions of each band, in true order."""
+        bands = self.bands()
+        return np.split(np.arange(len(bands)), np.flatnonzero(np.diff(bands)) + 1)
 
     def found(self, guess: Places, table: NDArray[np.int32]) -> float:
         """The share of positions that a guess has at the right spots.
 
         Args:
-            guess: int64 (h * w,), the true photosite of each stored one.
+            guess: int64 (p,), the true position of each stored one.
             table: int32 (h * w,), where the frame stores each photosite.
         """
-        guessed, true = self.stored(np.stack([np.argsort(guess), table]))
         spots = self.spots()
-        return float(spots.at(guessed).same(spots.at(true)).mean())
+        return float(spots.at(guess).same(spots.at(self.stored(table[None])[0])).mean())
 
     def chance(self) -> float:
         """What :meth:`found` is expected to be for a guess that knows the bands, and nothing else of a frame."""
         spots, bands = self.spots(), self.bands()
         _, kinds = np.unique(np.stack([bands, spots.cells, spots.colours]), axis=1, return_inverse=True)
         return float((np.bincount(kinds)[kinds] / np.bincount(bands)[bands]).mean())
+
+    def chance_to_stay(self) -> float:
+        """The share of positions that two independent permutations of the policy store at the same place.
+
+        Of a uniform permutation of k positions one is expected to stay, so it is one of each band.
+        """
+        return len(self.parts()) / len(self.bands())
 
     def views(self, guess: Spots) -> Iterator[Spots]:
         """The guess as a person could turn it, and exchange red and blue."""

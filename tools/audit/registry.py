@@ -9,12 +9,31 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
+import accuracy
+import adc_firmware
 import audit
+import cifar10
+import fingerprint
+import image_sources
+import inference
+import json_files
+import keyvault
+import normalised
+import peers
+import quad_scenes
+import recipe
+import sensor_sim
 from audit import attacks, peer_attacks
 from audit.attack import Attack
 from audit.peer_evidence import PeerAttack
 from fingerprint import file_digest
 from keyvault.errors import InputError
+
+#: Packages and modules on which findings depend.
+DECISIVE = (
+    *(accuracy, adc_firmware, audit, cifar10, fingerprint, image_sources, inference, json_files, keyvault),
+    *(normalised, peers, quad_scenes, recipe, sensor_sim),
+)
 
 
 def all_attacks() -> dict[str, Attack]:
@@ -42,10 +61,12 @@ def chosen_peer_attacks(names: Sequence[str]) -> list[PeerAttack]:
 
 
 def code_digest() -> str:
-    """SHA-256 of the audit's own modules: what other code has found is not taken for what this one finds."""
+    """SHA-256 of all that is audited, and audits: what other code has found is not taken for what this one finds."""
     found = hashlib.sha256()
-    for path in sorted(path for place in audit.__path__ for path in Path(place).rglob("*.py")):
-        found.update(file_digest(path).encode())
+    for module in DECISIVE:
+        packaged = [path for place in getattr(module, "__path__", ()) for path in Path(place).rglob("*.py")]
+        for path in sorted(packaged or [Path(str(module.__file__))]):
+            found.update(file_digest(path).encode())
     return found.hexdigest()
 
 

@@ -42,7 +42,7 @@ class Source:
 
     Attributes:
         folder: a data set or a folder of images.
-        frames: wanted for frames.
+        frames: wanted for frames; none where frames exist already.
         known: wanted for the attacker, at most.
         files: digest of the folder's files, names and contents.
     """
@@ -59,8 +59,8 @@ class Source:
         return cls(folder, frames, known, hashlib.sha256(repr(found).encode()).hexdigest())
 
     def to_json(self) -> dict[str, Any]:
-        """What was asked for, as JSON values."""
-        return {"frames": self.frames, "known": self.known, "scenes": str(self.folder.resolve()), "files": self.files}
+        """What was asked for, as JSON values; the same files in another place are the same scenes."""
+        return {"frames": self.frames, "known": self.known, "files": self.files}
 
     def open(self, shape: tuple[int, int]) -> Scenes:
         """Read the scenes, cropped and resized to ``shape`` (rows, columns) where they have another.

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 import inference
-from adc_firmware import inspect, read
+from adc_firmware import PrivateFrame, inspect, read
 from adc_firmware.files import is_private
 from audit.material import Material
+from keyvault.derivation import FrameId
 from keyvault.errors import InputError, PolicyError, PrivcamError
 from keyvault.policy import Cfa, FrameKeys, Policy, Protection, Unit
 from sensor_sim.policies import Wanted, named_policies
@@ -33,10 +34,14 @@ _KEYS = {
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A policy under audit and the name that findings have for it."""
+    """A policy under audit and the name that findings have for it; PolicyError for a sensor without colours."""
 
     name: str
     policy: Policy
+
+    def __post_init__(self) -> None:
+        if self.policy.cfa is Cfa.NONE and self.policy.samples_per_photosite == 1:
+            raise PolicyError("the audit's scenes have colours, this sensor has none", hint="name a mosaic, or stacked")
 
     @property
     def about(self) -> str:
@@ -77,8 +82,6 @@ def subject(text: str) -> Subject:
     if named:
         protection, frame_keys = PROTECTIONS[named[0]]
         policy = replace(policy, protection=protection, frame_keys=frame_keys)
-    if policy.cfa is Cfa.NONE and policy.samples_per_photosite == 1:
-        raise PolicyError("the audit's scenes have colours, this sensor has none", hint="name a mosaic, or stacked")
     return Subject(Path(text).stem if not words else text, policy)
 
 
@@ -115,10 +118,11 @@ def frame_paths(folder: Path) -> list[Path]:
 def open_frames(paths: Sequence[Path], key: Path) -> Material:
     """Frames of one policy, verified and opened with a sealed key by the host of this user's home.
 
-    Raises what ``inference.open_session`` and ``adc_firmware.read`` raise.
+    Raises InputError if a frame is there twice, and what ``inference.open_session`` and ``adc_firmware.read`` raise.
     """
     session = inference.open_session(key)
     frames = [read(path, session.grants) for path in paths]
+    _check_different(frames, paths)
     opened = [session.open(frame) for frame in frames]
     return Material(
         policy=frames[0].header.policy,
@@ -128,3 +132,18 @@ def open_frames(paths: Sequence[Path], key: Path) -> Material:
         tables=np.stack([one.permutation.table for one in opened]),
         labels=np.full(len(opened), -1, np.int64),
     )
+
+
+def _check_different(frames: Sequence[PrivateFrame], paths: Sequence[Path]) -> None:
+    """Refuse copies: an order that two files share because they are one frame says nothing of the camera.
+
+    Different frames of one number stay, since that is what an audit has to find.
+    """
+    first: dict[FrameId, int] = {}
+    for number, frame in enumerate(frames):
+        before = first.setdefault(frame.header.frame_id, number)
+        if before != number and np.array_equal(frames[before].samples, frame.samples):
+            raise InputError(
+                f"{paths[before].name} and {paths[number].name} are the same frame",
+                hint="take one of them out of the folder",
+            )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch import nn
 
-from bench_inference import shuffle
+from bench_inference import plain, shuffle
 from cifar10 import SIDE
 from inference import secure
 from measure import compare
@@ -25,7 +23,7 @@ class InferenceCost:
 
     Attributes:
         parameters: how many it has.
-        milliseconds: of one image, in eager mode, channels last; median.
+        milliseconds: of one image, in eager mode; median.
         ratio: to plain PreResNet-110 in the same round; median.
         batch: images at once.
         rounds: of which these are the medians.
@@ -43,26 +41,16 @@ class InferenceCost:
 def measure_inference(peer: Peer, *, batch: int, rounds: int) -> InferenceCost | None:
     """Time a peer's network, untrained, in turns with plain PreResNet-110; None if it has none of its own.
 
-    A keyed one draws new inner layouts for every batch, and every image has a key of its own.
+    All have their batch norms folded, the plain ones run channels last.  A keyed one draws new inner layouts for every
+    batch, and every image has a key of its own.
     """
     if peer.network is None:
         return None
     x = torch.randn(batch, 3, peer.side, peer.side)
     timed = TRAINABLE[peer.network]().eval()
-    run = partial(secure(timed, x, rekey_every=1), shuffle(x)) if peer.keyed else _plain(timed, x)
-    things = {"baseline": _plain(TRAINABLE[BASELINE]().eval(), torch.randn(batch, 3, SIDE, SIDE)), "network": run}
+    run = partial(secure(timed, x, rekey_every=1), shuffle(x)) if peer.keyed else plain(timed, x)
+    things = {"baseline": plain(TRAINABLE[BASELINE]().eval(), torch.randn(batch, 3, SIDE, SIDE)), "network": run}
     timing = compare(peer.network, things, rounds=rounds).timings[1]
     parameters = sum(parameter.numel() for parameter in timed.parameters())
     milliseconds = timing.median_s / batch * 1e3
     return InferenceCost(parameters, milliseconds, timing.ratio, batch, rounds, torch.get_num_threads())
-
-
-def _plain(network: nn.Module, x: torch.Tensor) -> Callable[[], object]:
-    network = network.to(memory_format=torch.channels_last)
-    images = x.contiguous(memory_format=torch.channels_last)
-
-    @torch.inference_mode()
-    def forward() -> object:
-        return network(images)
-
-    return forward

@@ -40,12 +40,10 @@ class Published:
     Attributes:
         parameters: of the network, in millions.
         accuracy: in percent.
-        note: what to know about these figures.
     """
 
     parameters: float
     accuracy: float
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,13 +57,17 @@ class Peer:
         side: height and width that images are scaled to before they are protected.
         keyed: the network is trained on plain images and is given the key; otherwise on protected ones, without.
         grey: protected images are one grey image each, the three channels side by side.
+        learning_rate: peak of the cycle by which that network is trained.
         published: None if Table 2 does not list it.
+        note: what to know about the published figures.
     """
 
     title: str
     protect: Callable[[int, int, int], Protection]
     network: str | None = None
     published: Published | None = None
+    note: str = ""
+    learning_rate: float = 0.2
     side: int = SIDE
     keyed: bool = False
     grey: bool = False
@@ -111,23 +113,29 @@ def _blur(radius: float, _seed: int, height: int, _width: int) -> Protection:
 
 
 _ETC_NOTE = "5.35 M is what the paper prints; the adaptation network and backbone are those of ELE"
+_PRIVCONV_NOTE = "published for 224 x 224 in 16 x 16 blocks; trained here at 32 x 32"
+_CONVMIXER_RATE = 0.02  # at 0.2 it diverges
 
 #: Every peer, in the order of Table 2 and then those that it does not list.
 PEERS: dict[str, Peer] = {
     "le": Peer("LE, one key for all blocks", partial(_blocks, le.draw), "shakedrop-le"),
     "ele": Peer("ELE, a key for each block", partial(_blocks, ele.draw), "shakedrop-ele", Published(29.31, 83.06)),
-    "etc": Peer("EtC, colour", partial(_blocks, etc_.draw), "shakedrop-ele", Published(5.35, 89.09, _ETC_NOTE)),
+    "etc": Peer("EtC, colour", partial(_blocks, etc_.draw), "shakedrop-ele", Published(5.35, 89.09), _ETC_NOTE),
     "etc-grey": Peer("EtC, grey-based", partial(_blocks, etc_.draw_grey), grey=True),
     "privconv": Peer(
         "PrivConv, 4 x 4 blocks of 32 x 32",
         partial(_blocks, privconv.draw),
         "convmixer-512-16",
+        note=_PRIVCONV_NOTE,
+        learning_rate=_CONVMIXER_RATE,
     ),
     "privconv-224": Peer(
         "PrivConv, 16 x 16 blocks of 224 x 224",
         partial(_blocks, partial(privconv.draw, block=privconv.PUBLISHED_BLOCK)),
         "convmixer-512-16-224",
         Published(5.35, 92.65),
+        _PRIVCONV_NOTE,
+        _CONVMIXER_RATE,
         side=224,
     ),
     "pixel-shuffle": Peer(

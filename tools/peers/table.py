@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from audit.finding import Verdict
 from cifar10 import TRAINED_IMAGES
 from keyvault.errors import InputError
 from peers.registry import AUDIT_PREFIX, PEERS, Peer
 from recipe import PLAIN
-from training_runs import budget, unseen
+from training_runs import budget, training_command, unseen
 
-#: Verdicts of an audit, the worst first.
-VERDICTS = ("fail", "inconclusive", "warn", "pass")
+VERDICTS = tuple(map(str, Verdict))  # the worst first
 HEADER = (
     "| | network | parameters, M | accuracy on unseen images | trained | transformation, us an image | x "
     "| inference, x | PNG, x | WebP, x | audit |\n| --- | --- | ---: | --- | --- | ---: | ---: | ---: | ---: | ---: "
@@ -64,7 +64,7 @@ def row(
         "network": peer.network,
         "published": None
         if published is None
-        else {"parameters_M": published.parameters, "accuracy_percent": published.accuracy, "note": published.note},
+        else {"parameters_M": published.parameters, "accuracy_percent": published.accuracy},
         "runs": runs_of(name, runs),
         **{cost: measured.get(cost) for cost in ("transformation", "compression", "inference")},
         "audit": verdict,
@@ -73,16 +73,30 @@ def row(
 
 def render(found: dict[str, Any]) -> str:
     """The table as Markdown, with what it compares below."""
-    lines, notes = [HEADER], []
-    for one in found["rows"]:
-        lines.append(_line(one, PEERS[one["name"]]))
-        if one["published"] and one["published"]["note"]:
-            notes.append(f"- {one['title']}: {one['published']['note']}.")
+    names = [one["name"] for one in found["rows"]]
+    lines = [HEADER, *(_line(one, PEERS[one["name"]]) for one in found["rows"])]
+    notes = [f"- {PEERS[name].title}: {PEERS[name].note}." for name in names if PEERS[name].note]
     if found["measured"]:
         notes.append(f"- Costs were measured {', '.join(found['measured'])}.")
     if found["audit"]:
         notes.append(f"- Audit: `{found['audit']['command']}` on {found['audit']['date'][:10]}.")
-    return "\n".join([*lines, "", *notes, *_FOOTNOTES]) + "\n"
+    return "\n".join([*lines, "", *notes, *_FOOTNOTES, *_training(names)]) + "\n"
+
+
+def _training(names: Iterable[str]) -> list[str]:
+    """The commands that train the networks of peers, those that there are."""
+    commands = [f"  - {PEERS[name].title}: `{command}`" for name in names if (command := training_of(name))]
+    return ["- Networks are trained by:", *commands] if commands else []
+
+
+def training_of(name: str) -> str | None:
+    """The command that trains a peer's own network; None if it has none."""
+    peer = PEERS[name]
+    if peer.network is None:
+        return None
+    if peer.keyed:
+        return training_command(peer.network, peer.network, lr=peer.learning_rate)
+    return training_command(peer.network, name, transform=name, lr=peer.learning_rate)
 
 
 _FOOTNOTES = (
@@ -91,7 +105,8 @@ _FOOTNOTES = (
     f"- Accuracy: images that were never trained on, with its 95 % interval; trained on {TRAINED_IMAGES:,} images.",
     "- Transformation: NumPy and OpenCV on one thread, 100 images at a time; all peers took turns, and x is their "
     "time divided by that of the pixel shuffle in the same round. PrivConv at 224 x 224 has 49 times the pixels.",
-    "- Inference: time of the peer's own network divided by that of plain PreResNet-110 in the same round.",
+    "- Inference: time of the peer's own network divided by that of plain PreResNet-110 in the same round, batch norms "
+    "folded and channels last in both.",
     "- PNG and WebP: bytes of the protected images under lossless compression divided by those of the plain colour "
     "images (scaled up, where the peer scales them); EtC's grey-based form is stored as the grey image that it is.",
     "- Audit: the worst verdict, and how many of the attacks have it.",

@@ -1,14 +1,11 @@
-"""One shard of a replay through the plain and the keyed network: every prediction, and the time of each part."""
+"""One shard of a replay through the plain and the keyed network: every prediction."""
 
 from __future__ import annotations
 
-import time
-from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +17,6 @@ from adc_firmware import decode
 from both_sides import substituted
 from cifar10 import SIDE, Cifar10
 from inference.imaging import IspSettings
-from inference.layout import KeyedTensor
 from inference.session import Session
 from normalised import normalised, planes
 from private_replays import SPLITS, Place, batches, viewed
@@ -48,11 +44,7 @@ COUNTED = {
     "predictions": {str: str},
     "largest_difference": float,
     "differing": [{"index": int, "margin": float}],
-    "batches": [int],
-    "seconds": {part: [float] for part in ("open", "isp", "plain", "keyed")},
 }
-
-_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -100,20 +92,6 @@ def _converted(candidate: Candidate, _digest: str) -> tuple[nn.Module, nn.Module
     return network, inference.secure(network, torch.zeros(1, 3, SIDE, SIDE))
 
 
-class Clock:
-    """Seconds by part, one value a batch."""
-
-    def __init__(self) -> None:
-        self.seconds: defaultdict[str, list[float]] = defaultdict(list)
-
-    def time(self, part: str, body: Callable[[], _Result]) -> _Result:
-        """What ``body`` returns."""
-        begin = time.perf_counter()
-        result = body()
-        self.seconds[part].append(time.perf_counter() - begin)
-        return result
-
-
 def count_shard(
     bench: Bench, split: str, samples: list[Sample], data: Cifar10, generator: np.random.Generator
 ) -> dict[str, Any]:
@@ -128,15 +106,15 @@ def count_shard(
 
     Returns ``split``, ``indices`` of the images, ``labels`` and for each row its ``predictions`` as one digit an image
     (a dash where it was not asked: only the plain and the keyed network see batches that are all trained on), the
-    ``largest_difference`` of a logit between plain and keyed, ``differing``: index and margin (best logit less second
-    best, plain network) where predictions differ, and ``seconds`` of each part for each batch.
+    ``largest_difference`` of a logit between plain and keyed, and ``differing``: index and margin (best logit less
+    second best, plain network) where predictions differ.
     """
-    clock, found = Clock(), dict.fromkeys(bench.rows, "")
+    found = dict.fromkeys(bench.rows, "")
     largest, differing = 0.0, []
-    for number, part in enumerate(batches(samples, bench.batch)):
+    for part in batches(samples, bench.batch):
         index = [sample.info["index"] for sample in part]
         unseen = any(part_of(split, at) != TRAINED for at in index)
-        logits = _batch(bench, part, data.images[index], generator if unseen else None, clock, number)
+        logits = _batch(bench, part, data.images[index], generator if unseen else None)
         for name in found:
             found[name] += _digits(logits[name].argmax(1)) if name in logits else NOT_ASKED * len(part)
         largest = max(largest, float((logits["plain"] - logits["keyed"]).abs().max()))
@@ -148,33 +126,21 @@ def count_shard(
         "predictions": found,
         "largest_difference": largest,
         "differing": differing,
-        "batches": [len(part) for part in batches(samples, bench.batch)],
-        "seconds": {part: [round(value, 6) for value in values] for part, values in clock.seconds.items()},
     }
 
 
 @torch.inference_mode()
 def _batch(
-    bench: Bench,
-    samples: list[Sample],
-    images: NDArray[np.uint8],
-    generator: np.random.Generator | None,
-    clock: Clock,
-    number: int,
+    bench: Bench, samples: list[Sample], images: NDArray[np.uint8], generator: np.random.Generator | None
 ) -> dict[str, Tensor]:
-    """Logits of every row, or of two without a generator; the plain and the keyed network take turns in going first."""
+    """Logits of every row, or without a generator of the plain and the keyed network alone."""
     session, settings = bench.session, bench.settings
     private = [decode(sample.frame, session.grants) for sample in samples]
-    frames = clock.time("open", lambda: [session.open(frame) for frame in private])
-    x = clock.time("isp", lambda: inference.isp(frames, settings=settings))
-    plain = _input(images, settings)
-    turns: list[tuple[str, nn.Module, Tensor | KeyedTensor]] = [
-        ("plain", bench.network, plain),
-        ("keyed", bench.keyed, x),
-    ]
-    logits = {}
-    for name, network, values in turns if number % 2 == 0 else turns[::-1]:
-        logits[name] = clock.time(name, partial(network, values))
+    frames = [session.open(frame) for frame in private]
+    logits = {
+        "plain": bench.network(_input(images, settings)),
+        "keyed": bench.keyed(inference.isp(frames, settings=settings)),
+    }
     if generator is None:
         return logits
     wrong = inference.isp([substituted(frame, generator) for frame in frames], settings=settings)
@@ -205,14 +171,11 @@ def _differing(index: list[int], plain: Tensor, keyed: Tensor) -> list[dict[str,
 
 
 def consistent(counted: dict[str, Any], *, masked: bool) -> bool:
-    """Whether a result of the form COUNTED says of every image and batch of its shard what it should."""
-    images, batches_ = len(counted["labels"]), len(counted["batches"])
-    return (
-        tuple(counted["predictions"]) == rows_of(masked=masked)
-        and {len(counted["indices"]), *map(len, counted["predictions"].values())} == {images}
-        and sum(counted["batches"]) == images
-        and all(len(values) == batches_ and min(values) > 0 for values in counted["seconds"].values())
-    )
+    """Whether a result of the form COUNTED says of every image of its shard what it should."""
+    return tuple(counted["predictions"]) == rows_of(masked=masked) and {
+        len(counted["indices"]),
+        *map(len, counted["predictions"].values()),
+    } == {len(counted["labels"])}
 
 
 def result_file(folder: Path, split: str, number: int) -> Path:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
 
 import inference
-from fingerprint import file_digest, weights_hold_out
+from fingerprint import file_digest, weights_hold_out, weights_protection
+from inference.errors import WeightsError
 from inference.imaging.settings import Triple
 from inference.models import Preset
 from inference.models.presets import IMAGENET_MEAN, IMAGENET_STD
 from keyvault.errors import InputError
-from training_runs import RESULT, budget, read_run
+from recipe import PLAIN
+from training_runs import RESULT, budget, card_budget, is_run, read_run, training_command
 
 #: In the order of the table: the paper's, then those whose weights are to be had.
 NETWORKS = ("vgg16", "preresnet110", "resnet20", "resnet32")
@@ -50,8 +51,15 @@ class Candidate:
         return IMAGENET_STD if self.imagenet_input else self.preset.std
 
     def load(self) -> nn.Module:
-        """The plain network in evaluation mode; WeightsError if the weights do not fit."""
-        return inference.pretrained(self.preset, self.weights)
+        """The plain network in evaluation mode; WeightsError if the weights do not fit, or are of protected images."""
+        network = inference.pretrained(self.preset, self.weights)
+        protection = weights_protection(self.weights) if self.weights else PLAIN
+        if protection != PLAIN:
+            raise WeightsError(
+                f"{self.weights} was trained on images protected by {protection}",
+                hint="give weights of plain images; fine-tuned networks are found by --runs",
+            )
+        return network
 
     @property
     def digest(self) -> str:
@@ -65,17 +73,16 @@ class Candidate:
 
     @property
     def training(self) -> str:
-        """How long it was trained, from the run's result or the model card beside the weights."""
+        """How it was trained, from the run's result or the model card beside the weights."""
         if self.weights is None:
             return ""
         result, card = self.weights.parent / RESULT, self.weights.with_suffix(".md")
-        if result.is_file():
+        if result.is_file() and is_run(result):
             found = read_run(result)
             if found["recipe"]["model"] == self.name:
                 return budget(found)
         text = card.read_text(errors="replace") if card.is_file() else ""
-        epochs = re.search(r"^- epochs: (\d+)$", text, re.MULTILINE)
-        return f"{epochs[1]} epochs" if epochs else f"by others ({self.weights.name})"
+        return card_budget(text) or f"by others ({self.weights.name})"
 
 
 def candidates(names: tuple[str, ...], weights: tuple[str, ...], imagenet_input: tuple[str, ...]) -> list[Candidate]:
@@ -95,14 +102,6 @@ def candidates(names: tuple[str, ...], weights: tuple[str, ...], imagenet_input:
     ]
 
 
-def training_command(name: str) -> str:
-    """What trains the weights of a network."""
-    return f"python tools/train_cifar10.py --model {name} --data DIR -o runs/{name}"
-
-
 def tuning_command(name: str, setting: str) -> str:
     """What fine-tunes a network on private images."""
-    return (
-        f"python tools/train_cifar10.py --model {name} --init WEIGHTS --private {setting} --lr 0.05 --data DIR "
-        f"-o runs/{name}-{setting}"
-    )
+    return training_command(name, f"{name}-{setting}", init="WEIGHTS", private=setting, lr=0.05)

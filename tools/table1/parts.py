@@ -13,3 +13,8 @@ def part_of(split: str, index: int) -> str:
     if split == "test":
         return TEST
     return TRAINED if index < TRAINED_IMAGES else HELD_OUT
+
+
+def unseen_parts(*, holds_out: bool) -> tuple[str, ...]:
+    """The parts that were never trained on; without the last 5,000 unless the weights are known to hold them out."""
+    return (HELD_OUT, TEST) if holds_out else (TEST,)

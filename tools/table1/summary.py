@@ -1,15 +1,15 @@
-"""From the results of shards to the figures of one column: accuracy, agreement and speed, as JSON values."""
+"""From the results of shards to the figures of one column: accuracy and agreement, as JSON values."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from statistics import median
 from typing import Any
 
 from accuracy import Accuracy
+from dated_results import occasion
 from table1.counting import NOT_ASKED
-from table1.parts import HELD_OUT, PARTS, TEST, part_of
+from table1.parts import PARTS, part_of, unseen_parts
 
 
 def summarise(results: Iterable[Mapping[str, Any]], *, holds_out: bool) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def summarise(results: Iterable[Mapping[str, Any]], *, holds_out: bool) -> dict[
     counted = [result["counted"] for result in results]
     accuracies = {name: _accuracies(counted, name) for name in counted[0]["predictions"]}
     equal = sum(_equal(shard["predictions"]["plain"], shard["predictions"]["keyed"]) for shard in counted)
-    unseen = (HELD_OUT, TEST) if holds_out else (TEST,)
+    unseen = unseen_parts(holds_out=holds_out)
     return {
         "accuracy": {name: _figures(parts, unseen) for name, parts in accuracies.items()},
         "agreement": {
@@ -32,14 +32,9 @@ def summarise(results: Iterable[Mapping[str, Any]], *, holds_out: bool) -> dict[
             "largest_difference": max(shard["largest_difference"] for shard in counted),
             "differing": [{"split": shard["split"], **one} for shard in counted for one in shard["differing"]],
         },
-        "speed": _speed(counted),
         "options": results[0]["options"],
-        "measured": sorted({_occasion(result["environment"]) for result in results}),
+        "measured": sorted({occasion(result["environment"]) for result in results}),
     }
-
-
-def _occasion(environment: Mapping[str, Any]) -> str:
-    return f"{environment['date'][:10]} on {environment['processor']}, {environment['processors_usable']} cores"
 
 
 def _equal(one: str, other: str) -> int:
@@ -68,17 +63,3 @@ def _figures(parts: dict[str, Accuracy], unseen: tuple[str, ...]) -> dict[str, A
 def described(found: Accuracy) -> dict[str, Any]:
     """An accuracy with its interval as JSON values."""
     return {**asdict(found), "fraction": found.fraction, "interval": list(found.interval)}
-
-
-def _speed(counted: list[dict[str, Any]]) -> dict[str, Any]:
-    """Medians over batches of full size; the ratio is that of keyed to plain on the same batch."""
-    sizes = [size for shard in counted for size in shard["batches"]]
-    seconds = {part: [value for shard in counted for value in shard["seconds"][part]] for part in counted[0]["seconds"]}
-    full = [at for at, size in enumerate(sizes) if size == max(sizes)]
-    ratios = [seconds["keyed"][at] / seconds["plain"][at] for at in full]
-    return {
-        "batch": max(sizes),
-        "batches": len(full),
-        "images_per_s": {part: max(sizes) / median(values[at] for at in full) for part, values in seconds.items()},
-        "keyed_to_plain": median(ratios),
-    }

@@ -9,9 +9,9 @@ from accuracy import Accuracy
 from cifar10 import TRAINED_IMAGES
 from private_replays import SETTINGS
 from table1.counting import ROWS
-from table1.networks import training_command, tuning_command
+from table1.networks import tuning_command
 from table1.parts import TEST
-from training_runs import budget, unseen
+from training_runs import budget, training_command, unseen
 
 TUNED = "tuned"
 _TITLES = {
@@ -42,7 +42,8 @@ _FOOTNOTES = (
     "frame.",
     "Fine-tuned: on the training images' private frames, as in the file; without a key they can be neither moved nor "
     "mirrored, so that the only augmentation is cutout.",
-    "Time: float32, median over batches of the ratio; plain and keyed network take turns on the same batch.",
+    "Time is not measured here: `python tools/benchmark.py --section inference` holds keyed networks against plain "
+    "ones as one would run them, in docs/benchmarks.",
     "Published figures are those of Perez et al., ICASSP 2024; nothing that is marked so was measured here. That of "
     "PreResNet-110 is from its Table 2.",
 )
@@ -54,9 +55,11 @@ def render(networks: list[dict[str, Any]]) -> str:
 
 
 def render_missing(networks: list[dict[str, Any]]) -> str:
-    """The commands that train what the tables lack; empty if they lack nothing."""
-    commands = [training_command(found["network"]) for found in networks if not found["columns"]]
+    """The commands that train what the tables lack, as far as there are such; empty if they lack nothing."""
+    commands = [training_command(found["network"], found["network"]) for found in networks if not found["columns"]]
     for found in networks:
+        if found["imagenet_input"]:
+            continue  # train_cifar10 normalises by CIFAR-10's mean: such weights would begin with another input
         lacking = [setting for setting in SETTINGS if found["tuned"][setting] is None]
         commands += [tuning_command(found["network"], setting) for setting in lacking]
     if not commands:
@@ -66,14 +69,14 @@ def render_missing(networks: list[dict[str, Any]]) -> str:
 
 def _section(found: dict[str, Any]) -> str:
     measured = bool(found["columns"])
-    weights = f"Weights: {found['training']}." if measured else "Not trained."
+    columns = [found["columns"][setting] for setting in SETTINGS] if measured else []
+    days = sorted({day for column in columns for day in column["measured"]})
+    weights = f"Weights: {found['training']}. Measured {'; '.join(days)}." if measured else "Not trained."
     lines = [f"### {found['network']}", "", weights, ""]
     lines += [_line("", [setting.title for setting in SETTINGS.values()]), "| --- | --- | --- |"]
     lines += [_line(title, [_cell(found, row, setting) for setting in SETTINGS]) for row, title in _TITLES.items()]
     if measured:
-        columns = [found["columns"][setting] for setting in SETTINGS]
         lines.append(_line("equal predictions, plain and keyed", map(_agreement, columns)))
-        lines.append(_line("time of keyed / plain", map(_speed, columns)))
     return "\n".join([*lines, ""])
 
 
@@ -119,7 +122,3 @@ def _agreement(column: dict[str, Any]) -> str:
         f"; {one['split']}/{one['index']} differs at a margin of {one['margin']:.1e}" for one in found["differing"][:3]
     )
     return f"{found['equal']:,} of {found['total']:,}{more}; logits differ by {found['largest_difference']:.1e} at most"
-
-
-def _speed(column: dict[str, Any]) -> str:
-    return f"{column['speed']['keyed_to_plain']:.2f}"

@@ -13,11 +13,25 @@ from functools import lru_cache, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.activations import DEFAULT_REKEY, FIRST, INPUT, NETWORK, NEVER, Recording, keyed_network, record, scenes_of
+from audit.activations import (
+    BROKEN,
+    DEFAULT_REKEY,
+    FIRST,
+    INPUT,
+    NETWORK,
+    NEVER,
+    REFERENCES,
+    SCENE,
+    Recording,
+    keyed_network,
+    picture,
+    record,
+    scenes_of,
+)
 from audit.attack import Attack, Evidence
-from audit.attacks.activation_jigsaw import BROKEN, REFERENCES, SCENE, picture
-from audit.attacks.correlation import Places, arrange, shares, upright
+from audit.attacks.correlation import arrange
 from audit.finding import Finding, Scale, Stand
+from audit.guesses import Places, shares, upright
 from audit.intervals import few_shares_interval
 from audit.neighbours import Bonds, assemble, learn
 

@@ -13,29 +13,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.activations import (
+    BROKEN,
     FIRST,
     INPUT,
     NETWORK,
     NEVER,
+    REFERENCES,
+    SCENE,
     STAGE1,
     STAGE2,
     STAGE3,
     Recording,
     keyed_network,
+    picture,
     record,
     scenes_of,
 )
 from audit.attack import Attack, Evidence
-from audit.attacks.correlation import shares
 from audit.finding import Finding, Scale, Stand
+from audit.guesses import shares
 from audit.intervals import mean_interval
 from audit.neighbours import Bonds, assemble, joined, learn
 
 NAME = "activation_jigsaw"
 FRAMES = 12
-REFERENCES = 200  # scenes that bonds are learned from
-BROKEN = 0.5
-SCENE = (32, 32, 3)
 SITES = (STAGE1, FIRST, STAGE2, STAGE3, INPUT)
 
 
@@ -68,16 +69,6 @@ def solve(bonds: Bonds, recording: Recording, generator: np.random.Generator) ->
 
 def _scores(guess: NDArray[np.int64], truth: NDArray[np.int64], side: int) -> tuple[float, float, float]:
     return joined(guess, truth, side), *shares(guess, truth, (side, side))
-
-
-def picture(maps: NDArray[np.float32], places: NDArray[np.int64], side: int) -> NDArray[np.uint8]:
-    """The three strongest directions of a frame's features (p, c) as colours, each stored one at its place."""
-    centred = maps.astype(np.float64) - maps.mean(0)
-    colours = centred @ np.linalg.svd(centred, full_matrices=False)[2][:3].T
-    low, high = np.quantile(colours, (0.02, 0.98), axis=0)
-    out = np.empty((side * side, 3), np.uint8)
-    out[places] = (np.clip((colours - low) / np.maximum(high - low, 1e-9), 0, 1) * 255).astype(np.uint8)
-    return out.reshape(side, side, 3)
 
 
 def fixed_layout_breaks(bonds: Bonds, secret: NDArray[np.uint8]) -> bool:

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.attack import OF_THE_POLICY, Attack, Evidence, control_policy
-from audit.attacks.known_plaintext import BROKEN, exact, guess, put_right
-from audit.attacks.wrong_key import chance_of_a_place
 from audit.finding import Finding, Scale, Stand
 from audit.intervals import least_breaking, mean_interval
 from audit.material import Material, make_material
-from audit.views import in_line, picture, seen
+from audit.pairs import BROKEN, UNIT, greens, guess, put_right, said
+from audit.positions import Sensor
+from audit.views import seen
 from keyvault.errors import InputError
 from keyvault.policy import Policy
 from quad_scenes import WHITE
@@ -66,9 +66,10 @@ def attacked(material: Material, chosen: int, stand: Stand) -> Floats:
         chosen: how many are of charts.
         stand: where the attacker reads both.
     """
-    frames, plain = seen(material, stand), in_line(material.plain)
-    found = [guess(plain[:count], frames[:count], material.policy) for count in range(1, chosen + 1)]
-    return np.array([[exact(one, table) for table in material.tables[chosen:]] for one in found])
+    sensor = Sensor(material.policy)
+    frames, plain = sensor.in_line(seen(material, stand)), sensor.in_line(material.plain)
+    found = [guess(plain[:count], frames[:count], sensor) for count in range(1, chosen + 1)]
+    return np.array([[sensor.found(one, table) for table in material.tables[chosen:]] for one in found])
 
 
 def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Finding:
@@ -84,7 +85,8 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
     material, chosen = show(policy, scenes)
     shares = attacked(material, chosen, stand)
     control = attacked(*show(control_policy(policy), scenes), stand)[-1]
-    scale = Scale("share of another frame's positions put right", chance_of_a_place(policy), BROKEN)
+    sensor = Sensor(policy)
+    scale = Scale(UNIT, sensor.chance(), BROKEN)
     intervals = {pairs: mean_interval(one, generator) for pairs, one in enumerate(shares, 1)}
     return Finding.judged(
         scale,
@@ -98,23 +100,24 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
         smallest_breaking=least_breaking(intervals, scale.level),
         note=(
             f"Charts needed to number the photosites in {LEVELS} levels: {chosen}. Positions of {len(scenes)} other "
-            f"frames put right by 1 chart and more: {', '.join(f'{one:.1%}' for one in shares.mean(axis=1))}. The "
-            f"control, a fixed key: {control.mean():.1%}. The camera sees the charts without noise. "
-            f"{OF_THE_POLICY}"
+            f"frames put right by 1 chart and more: {said(shares)}. The "
+            f"control, a fixed key: {control.mean():.1%}. The camera sees the charts without noise."
+            f"{greens(sensor)} {OF_THE_POLICY}"
         ),
         pictures=_pictures(material, chosen, stand),
     )
 
 
 def _pictures(material: Material, chosen: int, stand: Stand) -> dict[str, Images]:
-    frames, plain = seen(material, stand), in_line(material.plain)
+    sensor = Sensor(material.policy)
+    frames, plain = sensor.in_line(seen(material, stand)), sensor.in_line(material.plain)
     shown = {
         "the first chart": plain[0],
         "a scene": plain[chosen],
         "what the attacker sees": frames[chosen],
-        "put right by the charts": put_right(frames[chosen], guess(plain[:chosen], frames[:chosen], material.policy)),
+        "put right by the charts": put_right(frames[chosen], guess(plain[:chosen], frames[:chosen], sensor)),
     }
-    return {name: picture(samples, material.policy) for name, samples in shown.items()}
+    return {name: sensor.as_picture(samples) for name, samples in shown.items()}
 
 
 ATTACK = Attack(

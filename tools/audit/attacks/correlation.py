@@ -6,16 +6,18 @@ crooked is put straight by ``audit.lattice``, and a mosaic's colours are told ap
 
 from __future__ import annotations
 
+import hashlib
+from collections import OrderedDict
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
 from audit.attack import Attack, Evidence
-from audit.embedding import distances, embed, steps, to_grid, turned
+from audit.embedding import distances, embed, steps, to_grid
 from audit.finding import Finding, Interval, Scale, Stand
+from audit.guesses import near
 from audit.intervals import few_shares_interval, share_interval
 from audit.lattice import SMALLEST, grow, refine_grid, roughness
 from audit.material import Material
@@ -27,6 +29,7 @@ from keyvault.policy import Policy
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
+Samples = NDArray[np.uint16]
 NAME = "correlation"
 FRAMES = 1000
 LEAST_FRAMES = 300
@@ -39,6 +42,8 @@ LARGEST = 4096  # positions whose correlations are taken
 _JUDGED = 50  # frames by which a guess is judged where each has a permutation of its own
 _DRAWS = 10
 _COMPARED = 20  # frames whose SSIM is taken
+_KEPT = 32  # guesses that a process remembers, of up to 64 KiB each
+_guesses: OrderedDict[tuple[bytes, int, Policy], Spots] = OrderedDict()
 
 
 def arrange(frames: Floats, shape: tuple[int, int]) -> Places:
@@ -61,31 +66,22 @@ def arrange(frames: Floats, shape: tuple[int, int]) -> Places:
     return refine_grid(distance, rough, shape)
 
 
-def upright(guess: Places, truth: Places, shape: tuple[int, int]) -> Places:
-    """The guess as a person would turn it: of its turns and mirror images, the one with most positions right."""
-    return max(turned(guess, shape), key=lambda one: int((one == truth).sum()))
-
-
-def shares(guess: Places, truth: Places, shape: tuple[int, int]) -> tuple[float, float]:
-    """Shares of positions that are exact, and that are at most one row and one column off."""
-    return float((guess == truth).mean()), float(_near(guess, truth, shape).mean())
-
-
-def _near(guess: Places, truth: Places, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    (rows, columns), (true_rows, true_columns) = (np.divmod(one, shape[1]) for one in (guess, truth))
-    return np.asarray((np.abs(rows - true_rows) <= 1) & (np.abs(columns - true_columns) <= 1))
-
-
-@lru_cache(maxsize=32)
-def guessed(frames: bytes, count: int, policy: Policy) -> Spots:
-    """The attack on so many frames (n, h, w) or (n, h, w, c) of uint16; it is remembered.
+def guessed(frames: Samples, policy: Policy) -> Spots:
+    """The attack on frames (n, h, w) or (n, h, w, c); the process remembers the last guesses, and no frames.
 
     The policy gives nothing but what is public: shape, colours and what moves.
     """
+    name = (hashlib.sha256(np.ascontiguousarray(frames).data).digest(), len(frames), policy)
+    found = _guesses.pop(name, None) or _guess(frames, policy)
+    _guesses[name] = found
+    if len(_guesses) > _KEPT:
+        _guesses.popitem(last=False)
+    return found
+
+
+def _guess(frames: Samples, policy: Policy) -> Spots:
     sensor = Sensor(policy)
-    lines = sensor.in_line(np.frombuffer(frames, np.uint16).reshape(count, policy.height, policy.width, -1)).astype(
-        np.float64
-    )
+    lines = sensor.in_line(frames).astype(np.float64)
     if sensor.mosaic:
         return Spots(*arrange_mosaic(lines[..., 0], sensor.shape, arrange, np.random.default_rng(0)))
     cells = arrange(lines, sensor.shape)
@@ -158,8 +154,8 @@ class Step:
 def attempt(material: Material, stand: Stand, generator: np.random.Generator) -> Attempt:
     """Attack all frames of a material, and judge the guess.  It is turned as a person would turn its picture."""
     sensor = Sensor(material.policy)
-    seen = np.ascontiguousarray(material.file if stand is Stand.FILE else material.memory)
-    guess = guessed(seen.tobytes(), len(seen), material.policy)
+    seen = material.file if stand is Stand.FILE else material.memory
+    guess = guessed(seen, material.policy)
     alike = bool((material.tables == material.tables[0]).all())
     truths = sensor.stored(material.tables[: 1 if alike else _JUDGED])
     best, spots = sensor.upright(guess, truths), sensor.spots().at(truths)
@@ -172,7 +168,7 @@ def attempt(material: Material, stand: Stand, generator: np.random.Generator) ->
         frames=len(seen),
         exact=float(exact.mean()),
         interval=share_interval(int(exact.sum()), exact.size),
-        near=float((_near(best.cells, spots.cells, sensor.shape) & (best.colours == spots.colours)).mean()),
+        near=float((near(best.cells, spots.cells, sensor.shape) & (best.colours == spots.colours)).mean()),
         ssim=structure([sensor.as_picture(one) for one in recovered], [sensor.as_picture(one) for one in plain]),
         chance=float(np.mean(chances)),
         picture=sensor.as_picture(recovered[0]),

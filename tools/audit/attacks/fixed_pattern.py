@@ -7,21 +7,21 @@ the photosites of one share its columns wherever it goes, and no photosite leave
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from adc_firmware import SingleSlope, frame_permutation
-from audit.attack import OF_THE_POLICY, Attack, Evidence
-from audit.attacks.wrong_key import opened_with
+from adc_firmware import SingleSlope
+from audit.attack import OF_THE_POLICY, Attack, Evidence, control_policy
 from audit.finding import Finding, Scale, Stand
 from audit.intervals import share_interval
 from audit.own_home import own_home
 from audit.positions import Sensor
+from inference import open_session
 from keyvault.errors import InputError
-from keyvault.policy import FrameKeys, Policy, Protection, Unit
+from keyvault.policy import Policy
 from sensor_sim import Camera, LightScene
 from sensor_sim.sensor_profile import SensorProfile, load_profile
 
@@ -71,34 +71,27 @@ class Averaged:
 def positions(frames: NDArray[np.uint16], later: NDArray[np.int32], policy: Policy) -> Averaged:
     """Frames (n, h, w) or (n, h, w, c) and the table (h * w,) of a later one, by what moves under the policy."""
     sensor = Sensor(policy)
-    return Averaged(sensor.in_line(frames), sensor.stored(later[None])[0] % _grid(policy)[1])
+    return Averaged(sensor.in_line(frames), sensor.stored(later[None])[0] % sensor.grid[1])
 
 
 def chance(policy: Policy) -> float:
     """The share of pairs of positions that are of one column; InputError if there is no pair."""
-    rows, columns = _grid(policy)
+    rows, columns = Sensor(policy).grid
     if rows * columns < 2:
         raise InputError("a frame has a single position", hint="give a larger sensor")
     return (rows - 1) / (rows * columns - 1)
-
-
-def _grid(policy: Policy) -> tuple[int, int]:
-    """Rows and columns of positions."""
-    side = 2 if policy.unit is Unit.QUAD else 1
-    return policy.height // side, policy.width // side
 
 
 def averaged(policy: Policy, profile: SensorProfile, stand: Stand, count: int) -> Averaged:
     """Capture frames with the lens covered, and note the columns of the next one's positions."""
     dark = LightScene(np.zeros((policy.height, policy.width, 3), np.float32))
     with own_home(policy) as home:
-        opened = home.opened()
+        session = open_session(home.key, home.host, home.vault.issuer, home=home.key.parent)
         with Camera(home.key, device=home.device, profile=profile) as camera:
             frames = [camera.capture(dark) for _ in range(count + 1)]
-    later = frame_permutation(opened, frames[-1].header.frame_id).table
-    bare = stand is not Stand.FILE
-    samples = [opened_with(frame, opened, opened).samples if bare else frame.samples for frame in frames[:-1]]
-    return positions(np.stack(samples), later, policy)
+        later = session.open(frames[-1]).permutation.table
+        shown = frames[:-1] if stand is Stand.FILE else [session.open(frame) for frame in frames[:-1]]
+    return positions(np.stack([frame.samples for frame in shown]), later, policy)
 
 
 def uneven(policy: Policy) -> SensorProfile:
@@ -115,7 +108,7 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
     Raises InputError if there are no two positions to compare.
     """
     policy = evidence.material.policy
-    fixed = replace(policy, protection=Protection.SHUFFLE, frame_keys=FrameKeys.FIXED)
+    fixed = control_policy(policy)
     level = chance(policy)
     scale = Scale("share of alike averages of one column", level, 3 * level)
     result = averaged(policy, uneven(policy), stand, FRAMES)

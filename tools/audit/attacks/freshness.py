@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.attack import Attack, Evidence
-from audit.attacks.known_plaintext import bands
 from audit.finding import Finding, Scale, Stand
 from audit.intervals import share_interval
 from audit.material import Material
 from audit.numbered_alike import numbered_alike
 from audit.own_home import SENSOR, OwnHome, own_home
+from audit.positions import Sensor
 from audit.views import in_line
 from keyvault.errors import EpochRollbackError, InputError, PolicyError
 from keyvault.policy import FrameKeys, Policy, Protection
@@ -108,7 +108,7 @@ def refusals(home: OwnHome) -> dict[str, bool]:
 def _check(policy: Policy, frames: int) -> None:
     if policy.frame_keys is FrameKeys.FIXED:
         raise InputError("the policy has one key for all frames and no mask: nothing has to be new in a frame")
-    orders = sum(lgamma(len(band) + 1) for band in bands(policy))  # logarithm of how many there are
+    orders = sum(lgamma(len(part) + 1) for part in Sensor(policy).parts())  # logarithm of how many there are
     if orders < 2 * log(frames) - log(2 * _BY_CHANCE):
         raise InputError(
             f"{frames} frames of {policy.width} x {policy.height} photosites can be in the same order by chance",

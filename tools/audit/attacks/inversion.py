@@ -33,8 +33,6 @@ LARGEST, SMALLEST = 4096, 7  # photosites that the regression takes; rows and co
 RECOGNISABLE = 0.3  # structural similarity of a thumbnail a sixteenth as large, about
 BUDGET = Budget()
 _FIXED_BATCH = 8  # frames in each step of the network that undoes the fixed key
-_ROW_ORDERS = 1000  # from which the network for rows learns
-_ROW_FRAMES = 500  # on which it is judged, at most
 _SHOWN = 6  # frames in a picture
 
 
@@ -117,16 +115,6 @@ def row_orders(count: int, shape: tuple[int, int], generator: np.random.Generato
     return generator.permuted(np.broadcast_to(raster, (count, *shape)), axis=2).reshape(count, -1)
 
 
-def attacked_rows(material: Material, plain: Floats, budget: Budget, generator: np.random.Generator) -> Inversion:
-    """The same for the scenes of a material, each row of each of them under a permutation of its own."""
-    policy = material.policy
-    shape = (policy.height, policy.width)
-    truth = scaled(in_line(material.plain[:_ROW_FRAMES]), policy)
-    each = np.arange(len(truth))
-    stored = Pairs(truth, row_orders(len(truth), shape, generator), shape).stored(each, each)
-    return inverted(Pairs(plain, row_orders(_ROW_ORDERS, shape, generator), shape), stored, truth, budget, generator)
-
-
 @dataclass(frozen=True, slots=True)
 class Controls:
     """What the attack has to break, in as many steps as it has for the policy.
@@ -148,18 +136,35 @@ class Controls:
 
 @dataclass(frozen=True, slots=True)
 class Practice:
-    """What the controls learn from and are judged by; equal where it shows the same scenes at the same size."""
+    """What the controls learn from and are judged by; equal where it shows the same scenes at the same size.
+
+    Attributes:
+        digest: of the rest.
+        count: how many frames there are, of which the first 100 are judged and the orders of the others seen.
+        shape: their rows and columns.
+        truth: the scenes of the first 100, (n, p, c).
+        plain: known scenes, (m, p, c).
+    """
 
     digest: bytes
-    material: Material = field(compare=False)
+    count: int
+    shape: tuple[int, int]
+    truth: Floats = field(compare=False)
     plain: Floats = field(compare=False)
 
     @classmethod
     def of(cls, material: Material, plain: Floats) -> Practice:
-        """Frames under the fixed key, and known scenes (m, p, c)."""
-        data = (np.ascontiguousarray(one).data for one in (material.plain, plain))
-        parts = [hashlib.sha256(one).digest() for one in data]
-        return cls(hashlib.sha256(repr((material.policy, parts)).encode()).digest(), material, plain)
+        """As much as the attack on a material is given."""
+        policy = material.policy
+        truth = scaled(in_line(material.plain[:HELD_OUT]), policy)
+        parts = [hashlib.sha256(np.ascontiguousarray(one).data).digest() for one in (truth, plain)]
+        return cls(b"".join(parts), len(material), (policy.height, policy.width), truth, plain)
+
+    def inverted(self, orders: NDArray[np.int32], budget: Budget, generator: np.random.Generator) -> Inversion:
+        """The attack on the scenes under these orders, one for each frame."""
+        each = np.arange(len(self.truth))
+        stored = Pairs(self.truth, orders[:HELD_OUT], self.shape).stored(each, each)
+        return inverted(Pairs(self.plain, orders[HELD_OUT:], self.shape), stored, self.truth, budget, generator)
 
 
 @lru_cache(maxsize=2)
@@ -167,8 +172,10 @@ def controls(practice: Practice) -> Controls:
     """Attack them; remembered, since they are the same for all policies of one size."""
     generator = np.random.default_rng(0)
     few = Budget(BUDGET.steps, _FIXED_BATCH, BUDGET.width, BUDGET.learning_rate)
-    fixed = attacked(practice.material, practice.plain, few, generator)
-    row = attacked_rows(practice.material, practice.plain, BUDGET, generator)
+    places = practice.shape[0] * practice.shape[1]
+    one_order = np.broadcast_to(generator.permutation(places).astype(np.int32), (practice.count, places))
+    fixed = practice.inverted(one_order, few, generator)
+    row = practice.inverted(row_orders(practice.count, practice.shape, generator), BUDGET, generator)
     return Controls(fixed.scores, row.scores, similarity(row.linear, row.truth))
 
 
@@ -195,7 +202,8 @@ def _check(material: Material, scenes: NDArray[np.uint8]) -> None:
 def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Finding:
     """Learn to invert the policy's shuffle; the controls are those of :class:`Controls`.
 
-    A network that does worse than the mean scene has learned too little to say anything: that is inconclusive too.
+    A network can always say the mean scene.  One whose guesses are less similar has learned too little to say anything:
+    that is inconclusive too, other than for an attack that has nothing to learn.
 
     Raises InputError if there are fewer than 300 frames or 500 scenes, and for frames of more than 4,096 photosites
     or fewer than 7 rows or columns.
@@ -203,7 +211,7 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
     material = evidence.material
     _check(material, evidence.scenes)
     plain = scaled(known(evidence.scenes, material.policy), material.policy)
-    control = controls(Practice.of(evidence.control, plain))
+    control = controls(Practice.of(material, plain))
     found = attacked(material, plain, BUDGET, generator)
     scores, chance = found.scores, found.chance
     scale = Scale("structural similarity to the scene", chance, RECOGNISABLE)
@@ -224,7 +232,7 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
 
 def _note(evidence: Evidence, found: Inversion, control: Controls, interval: Interval) -> str:
     ratios = [float(peak_ratio(one, found.truth).mean()) for one in (found.guess, found.mean)]
-    worse = " Worse than the mean scene: it learned too little." * (interval.high < found.chance)
+    worse = " Less similar than the mean scene is: it learned too little." * (interval.high < found.chance)
     return (
         f"Each of {len(found.truth)} frames inverted on its own, after learning from {len(evidence.scenes)} other "
         f"scenes under {len(evidence.material) - HELD_OUT} of the policy's orders for {BUDGET}, which is why no least "

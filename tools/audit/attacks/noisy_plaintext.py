@@ -1,6 +1,6 @@
 """Pairs of private frame and a photograph of the scene: what has nearly the same values in all of them is one position.
 
-The attack of ``audit.attacks.known_plaintext`` for one who was there with a camera of his own.
+The attack of ``audit.pairs`` for one who was there with a camera of his own.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from audit.attack import Attack, Evidence
-from audit.attacks.known_plaintext import Knowledge, read, vectors
 from audit.finding import Finding, Stand
+from audit.pairs import Knowledge, read, vectors
 from audit.photographs import ABOUT, photographed
-from audit.views import in_line
 
 Samples = NDArray[np.uint16]
 Places = NDArray[np.int64]
@@ -46,7 +45,7 @@ def match_nearest(plain: Samples, private: Samples) -> Places:
 ROUGHLY = Knowledge(
     attack="noisy_plaintext",
     pairs=5,
-    scenes=lambda material, generator: photographed(in_line(material.plain), material.policy, generator),
+    scenes=photographed,
     match=match_nearest,
     note=f"Scenes are known by {ABOUT}.",
 )

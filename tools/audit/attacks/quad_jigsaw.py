@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from audit.attack import Attack, Evidence
-from audit.attacks.jigsaw import assemble
-from audit.attacks.known_plaintext import bands
 from audit.finding import Finding, Scale, Stand
 from audit.intervals import mean_interval
+from audit.jigsaw import assemble
 from audit.material import Material, make_material
+from audit.positions import Sensor
 from audit.subjects import scene_size
-from audit.views import in_line, picture, seen
+from audit.views import seen
 from keyvault.errors import InputError
 from keyvault.policy import Cfa, Policy, Unit
 
@@ -34,37 +34,25 @@ BROKEN = 0.5
 
 
 def pieces_of(frame: Samples, policy: Policy) -> Floats:
-    """The quads of a frame (p, c) in raster order, as pieces of pixels: (q, side, side, channels).
+    """The quads of a frame, (q, c) in raster order, as pieces of pixels: (q, side, side, channels).
 
     A photosite of a stacked sensor is a pixel.  On a mosaic the quad is one, since photosites side by side have
     different colours: what continues a quad is one of the same colour.
     """
-    quads = np.concatenate(bands(policy))
     side = 2 if policy.cfa is Cfa.NONE else 1
-    return frame[quads].reshape(len(quads), side, side, -1).astype(np.float64)
+    return frame.reshape(len(frame), side, side, -1).astype(np.float64)
 
 
 def solve(frame: Samples, policy: Policy) -> Places:
     """The number of the stored quad that belongs at each place, both in raster order: (q,).
 
     Args:
-        frame: uint16 (p, c), as stored.
+        frame: uint16 (q, c), as stored.
         policy: whose bands no quad leaves.
     """
-    pieces, found = pieces_of(frame, policy), np.empty(0, np.int64)
-    for band in bands(policy):
-        first, columns = len(found), policy.width // 2
-        part = pieces[first : first + len(band)]
-        found = np.concatenate([found, first + assemble(part, (len(band) // columns, columns))])
-    return found
-
-
-def origins(table: NDArray[np.int32], policy: Policy) -> Places:
-    """The true place of each stored quad, both in raster order: (q,), where photosite s is stored at ``table[s]``."""
-    corners = np.concatenate(bands(policy))[:, 0]
-    number = np.empty(policy.photosites, np.int64)
-    number[corners] = np.arange(len(corners))
-    return np.argsort(number[table[corners]])
+    sensor, pieces = Sensor(policy), pieces_of(frame, policy)
+    columns = sensor.grid[1]
+    return np.concatenate([part[assemble(pieces[part], (len(part) // columns, columns))] for part in sensor.parts()])
 
 
 def neighbours(places: Places, rows: int) -> float:
@@ -94,11 +82,12 @@ def chance(shape: tuple[int, int], rows: int) -> float:
 
 
 def reached(frames: Samples, tables: NDArray[np.int32], policy: Policy) -> tuple[Floats, list[Places]]:
-    """The share of neighbours that each frame (n, p, c) gives away, and how its quads were put together."""
-    shape, rows = (policy.height // 2, policy.width // 2), policy.band_rows // 2
+    """The share of neighbours that each frame (n, q, c) gives away, and how its quads were put together."""
+    sensor = Sensor(policy)
     solved = [solve(frame, policy) for frame in frames]
-    placed = (origins(table, policy)[found].reshape(shape) for table, found in zip(tables, solved, strict=True))
-    return np.array([neighbours(places, rows) for places in placed]), solved
+    origins = sensor.stored(tables)
+    placed = (true[found].reshape(sensor.grid) for true, found in zip(origins, solved, strict=True))
+    return np.array([neighbours(places, sensor.band_rows) for places in placed]), solved
 
 
 def smooth_scenes(count: int, shape: tuple[int, int]) -> NDArray[np.uint8]:
@@ -112,7 +101,7 @@ def smooth_scenes(count: int, shape: tuple[int, int]) -> NDArray[np.uint8]:
 def reached_with_smooth(policy: Policy, count: int) -> Floats:
     """The share of neighbours that frames of smooth scenes give away under the same policy, without its mask."""
     material = make_material(smooth_scenes(count, scene_size(policy)), policy)
-    return reached(in_line(material.memory), material.tables, policy)[0]
+    return reached(Sensor(policy).in_line(material.memory), material.tables, policy)[0]
 
 
 def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Finding:
@@ -126,11 +115,11 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
     material = evidence.material.first(FRAMES)
     policy = material.policy
     _check(policy)
-    frames = seen(material, stand)
+    sensor = Sensor(policy)
+    frames = sensor.in_line(seen(material, stand))
     shares, solved = reached(frames, material.tables, policy)
     control = reached_with_smooth(policy, CONTROLS)
-    shape = (policy.height // 2, policy.width // 2)
-    scale = Scale("share of neighbours put side by side", chance(shape, policy.band_rows // 2), BROKEN)
+    scale = Scale("share of neighbours put side by side", chance(sensor.grid, sensor.band_rows), BROKEN)
     interval = mean_interval(shares, generator)
     return Finding.judged(
         scale,
@@ -143,7 +132,7 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
         frames=len(material),
         smallest_breaking=1,
         note=(
-            f"{shape[0] * shape[1]} quads a frame; the best of {len(material)} frames has {shares.max():.1%} of its "
+            f"{frames.shape[1]} quads a frame; the best of {len(material)} frames has {shares.max():.1%} of its "
             "neighbours side by side. The control, smooth scenes under the same policy without its mask: "
             f"{control.mean():.1%}."
         ),
@@ -171,15 +160,13 @@ def _pictures(
     material: Material, frames: Samples, shares: Floats, solved: list[Places]
 ) -> dict[str, NDArray[np.uint8]]:
     """Scene, frame and guess of the frame of which most was put together, and of a middling one."""
-    policy, order = material.policy, np.argsort(shares)
-    quads, shown = np.concatenate(bands(policy)), {}
+    sensor, order = Sensor(material.policy), np.argsort(shares)
+    shown = {}
     for name, one in (("best", int(order[-1])), ("middling", int(order[len(order) // 2]))):
-        made = np.empty_like(frames[one])
-        made[quads] = frames[one][quads[solved[one]]]
-        shown[f"{name}: scene"] = in_line(material.plain)[one]
+        shown[f"{name}: scene"] = sensor.in_line(material.plain)[one]
         shown[f"{name}: what the attacker sees"] = frames[one]
-        shown[f"{name}: quads put together"] = made
-    return {name: picture(samples, policy) for name, samples in shown.items()}
+        shown[f"{name}: quads put together"] = frames[one][solved[one]]
+    return {name: sensor.as_picture(samples) for name, samples in shown.items()}
 
 
 ATTACK = Attack(

@@ -22,7 +22,7 @@ from keyvault.policy import Cfa, Policy
 
 Samples = NDArray[np.uint16]
 NAME = "weak_seed"
-FRAMES = 6
+FRAMES = 12  # of which none in order leaves out a quarter
 CONTROL = 2  # further frames
 TRIED = 2**12  # seeds
 _FAIL = 0.25

@@ -6,6 +6,7 @@ from epoch key to positions and masks.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,6 +22,7 @@ from audit.attack import OF_THE_POLICY, Attack, Evidence
 from audit.finding import Finding, Interval, Scale, Stand
 from audit.intervals import mean_interval, share_interval
 from audit.own_home import own_home
+from audit.positions import Sensor
 from audit.subjects import scene_size
 from audit.views import white
 from inference.imaging import Gamma, IspSettings
@@ -29,7 +31,7 @@ from keyvault.derivation import KEY_BYTES
 from keyvault.errors import InputError
 from keyvault.expansion import expand
 from keyvault.grant import OpenGrant
-from keyvault.policy import Policy, Protection, Unit
+from keyvault.policy import Policy, Protection
 from sensor_sim import Camera, DnScene
 
 NAME = "wrong_key"
@@ -66,33 +68,11 @@ def with_key(opened: OpenGrant, key: bytes) -> OpenGrant:
 def equal_places(
     opened: OpenGrant, frame: PrivateFrame, bits: Iterable[int], derivation: Derivation = as_it_is
 ) -> list[int]:
-    """How many photosites of a frame are stored at the same place if one bit of the epoch key is flipped, by bit."""
+    """How many positions of a frame are stored at the same place if one bit of the epoch key is flipped, by bit."""
     keys = [derivation(key) for key in (opened.epoch_key, *(flipped(opened.epoch_key, bit) for bit in bits))]
     tables = [frame_permutation(with_key(opened, key), frame.header.frame_id).table for key in keys]
-    return [int((table == tables[0]).sum()) for table in tables[1:]]
-
-
-def chance_of_a_place(policy: Policy) -> float:
-    """The share of photosites that two independent permutations of this policy leave at the same place.
-
-    Of a uniform permutation of k elements one is expected to stay, so each band has one element of 1 or 4 photosites.
-    """
-    bands = -(-policy.height // policy.band_rows)
-    return bands * photosites_of_element(policy) / policy.photosites
-
-
-def photosites_of_element(policy: Policy) -> int:
-    """How many photosites move as one."""
-    return 4 if policy.unit is Unit.QUAD else 1
-
-
-def stayed_interval(photosites: int, policy: Policy) -> Interval:
-    """Interval of the share that stays, from how many photosites did when each bit was flipped: elements are counted.
-
-    Photosites of a quad stay together, and are no independent trials.
-    """
-    size = photosites_of_element(policy)
-    return share_interval(photosites // size, KEY_BITS * policy.photosites // size)
+    stored = Sensor(frame.header.policy).stored(np.stack(tables))
+    return [int((one == stored[0]).sum()) for one in stored[1:]]
 
 
 def evenness(samples: NDArray[np.uint16], levels: int, bins: int = 256) -> float:
@@ -180,7 +160,9 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
     if stand is Stand.FILE:
         return _positions(evidence, capture(policy, scenes.plain, scenes.labels), generator)
     if scenes.labels.min() < 0:
-        raise InputError("scenes without classes", hint="give scenes with classes, such as CIFAR-10")
+        raise InputError(
+            "scenes without classes", hint="audit a policy, with scenes that have classes, such as CIFAR-10"
+        )
     if scene_size(policy) != (SIDE, SIDE):
         raise InputError(f"{NETWORK} looks at {SIDE}x{SIDE} pixels", hint="audit a policy of such scenes")
     return _classes(evidence, capture(policy, scenes.plain, scenes.labels), generator)
@@ -188,19 +170,20 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
 
 def _positions(evidence: Evidence, captured: Captured, generator: np.random.Generator) -> Finding:
     policy, opened, frame = evidence.material.policy, captured.opened, captured.frames[0]
-    chance = chance_of_a_place(policy)
-    scale = Scale("share of positions that stay when a key bit is flipped", chance, _FAIL_PLACES)
+    sensor = Sensor(policy)
+    scale = Scale("share of positions that stay when a key bit is flipped", sensor.chance_to_stay(), _FAIL_PLACES)
+    trials = KEY_BITS * math.prod(sensor.grid)
     stayed = sum(equal_places(opened, frame, range(KEY_BITS)))
     control = sum(equal_places(opened, frame, range(KEY_BITS), first_half))
-    interval = stayed_interval(stayed, policy)
+    interval = share_interval(stayed, trials)
     return Finding.judged(
         scale,
         interval,
         attack=NAME,
         stand=Stand.FILE,
         policy=evidence.name,
-        score=stayed / (KEY_BITS * policy.photosites),
-        control_broke=stayed_interval(control, policy).low > scale.level,
+        score=stayed / trials,
+        control_broke=share_interval(control, trials).low > scale.level,
         frames=1,
         smallest_breaking=1,
         note=(

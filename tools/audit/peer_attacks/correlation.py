@@ -53,15 +53,20 @@ def block_series(images: Images, block: int) -> Floats:
 
     Its mean is 128 and its standard deviation 64, as of samples.
     """
-    count, height, width, _ = images.shape
-    tiles = images.reshape(count, height // block, block, width // block, block, 3).transpose(1, 3, 0, 2, 4, 5)
-    rows = tiles.reshape(-1, count, 3 * block**2)
-    series = np.stack([_first_component(np.concatenate([row & 15, row >> 4], axis=1)) for row in rows], axis=1)
+    series = np.stack([first_component(row) for row in block_entries(images, block).swapaxes(0, 1)], axis=1)
     alike = np.asarray(np.corrcoef(series, rowvar=False), np.float64)
     return np.asarray(64 * series * _signs(alike) + 128, np.float64)[:, :, None]
 
 
-def _first_component(entries: NDArray[np.uint8]) -> Floats:
+def block_entries(images: Images, block: int) -> NDArray[np.uint8]:
+    """Lower and upper halves of the samples of every block: (n, h, w, 3) to (n, blocks, 6 block**2)."""
+    count, height, width, _ = images.shape
+    tiles = images.reshape(count, height // block, block, width // block, block, 3).transpose(0, 1, 3, 2, 4, 5)
+    rows = tiles.reshape(count, -1, 3 * block**2)
+    return np.concatenate([rows & np.uint8(15), rows >> np.uint8(4)], axis=2)
+
+
+def first_component(entries: NDArray[np.uint8]) -> Floats:
     """Scores (n,) of rows (n, e) on the direction in which they vary most; of standard deviation 1."""
     centred = entries - entries.mean(axis=0)
     _, vectors = np.linalg.eigh(centred @ centred.T)

@@ -63,7 +63,7 @@ class BlockLinear(nn.Module):
 
     def _norm(self) -> Tensor:
         """(blocks, 1, 1) spectral norms, in float32 wherever the rest is computed."""
-        with torch.autocast(self.weight.device.type, enabled=False):
+        with torch.autocast(self.direction.device.type, enabled=False):
             with torch.no_grad():
                 right = F.normalize(self.weight.mT @ self.direction, dim=1)
                 left = F.normalize(self.weight @ right, dim=1)
