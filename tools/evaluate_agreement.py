@@ -4,6 +4,9 @@ Every image is a photograph in front of the simulated sensor.  The keyed network
 frame, the plain network the frame that the same exposure gives without protection; both are
 developed with the same settings.  Also measured: the keyed network with a random permutation in
 place of the frame's, after the frame has been opened properly.
+
+With -o every batch is kept in OUTPUT.partial as soon as it is counted: stop it at any time, and the same command goes
+on.
 """
 
 from __future__ import annotations
@@ -22,97 +25,144 @@ from tqdm import tqdm
 import inference
 from accuracy import Accuracy
 from both_sides import BothSides, both_sides, key_options, substituted
-from image_sources import ImageSource, open_images
+from fingerprint import file_digest, files_digest
+from image_sources import SUFFIXES, ImageSource, open_images
 from inference.imaging import Demosaic, IspSettings
 from inference.models import Task
+from inference.session import ShuffledFrame
+from json_files import misfit
+from kept_results import Keeper, command_line
 from keyvault.console import Command, native_messages_off
 from keyvault.errors import InputError
+from keyvault.files import check_outputs
 from sensor_sim import CameraSettings
 from sensor_sim.photograph import from_image
+
+ROWS = ("plain", "keyed", "substituted")
+_FORM = {"best": [[int]], "largest_difference": float, "spread": float}
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """What the images gave.
+    """What images gave.
 
     Attributes:
         best: int64 (3, N): class with the highest score of the plain network, of the keyed one, and of
             the keyed one with a substituted permutation.
         largest_difference: of any keyed score from its plain one.
-        spread: mean standard deviation of an image's plain scores, to compare with.
-        labels: int64 (N,), or None.
+        spread: sum over images of the standard deviation of their plain scores, to compare with.
     """
 
     best: Tensor
     largest_difference: float
     spread: float
-    labels: Tensor | None
 
-    def top1(self) -> tuple[Accuracy, Accuracy, Accuracy]:
-        """Accuracy of the three; ValueError without labels."""
-        if self.labels is None:
-            raise ValueError("accuracy needs labels")
-        plain, keyed, wrong = (Accuracy(int(hits), len(self.labels)) for hits in (self.best == self.labels).sum(1))
-        return plain, keyed, wrong
+    def __add__(self, other: Agreement) -> Agreement:
+        largest = max(self.largest_difference, other.largest_difference)
+        return Agreement(torch.cat([self.best, other.best], 1), largest, self.spread + other.spread)
 
-    def equal(self) -> tuple[Accuracy, Accuracy]:
-        """How many keyed predictions equal the plain ones, with the right and with a substituted permutation."""
-        keyed, wrong = ((self.best[row] == self.best[0]).sum() for row in (1, 2))
-        return Accuracy(int(keyed), self.best.shape[1]), Accuracy(int(wrong), self.best.shape[1])
+    @property
+    def images(self) -> int:
+        """How many there were."""
+        return self.best.shape[1]
 
-    def report(self) -> str:
+    def top1(self, labels: Tensor) -> dict[str, Accuracy]:
+        """Accuracy of each row, from classes (N,) of all images, of which the first are counted."""
+        hits = (self.best == labels[: self.images]).sum(1)
+        return {row: Accuracy(int(count), self.images) for row, count in zip(ROWS, hits, strict=True)}
+
+    def equal(self) -> dict[str, Accuracy]:
+        """How many predictions equal the plain ones, of each row."""
+        counts = (self.best == self.best[0]).sum(1)
+        return {row: Accuracy(int(count), self.images) for row, count in zip(ROWS, counts, strict=True)}
+
+    def report(self, labels: Tensor | None) -> str:
         """The figures, one a line."""
         lines = []
-        if self.labels is not None:
-            plain, keyed, wrong = self.top1()
+        if labels is not None:
+            top1 = self.top1(labels)
             lines += [
-                f"top-1, plain network, plain frames:     {plain}",
-                f"top-1, keyed network, private frames:   {keyed}",
-                f"top-1, keyed, permutation substituted:  {wrong}",
+                f"top-1, plain network, plain frames:     {top1['plain']}",
+                f"top-1, keyed network, private frames:   {top1['keyed']}",
+                f"top-1, keyed, permutation substituted:  {top1['substituted']}",
             ]
-        equal, by_chance = self.equal()
+        keyed, by_chance = (self.equal()[row] for row in ("keyed", "substituted"))
+        spread = self.spread / self.images
         lines += [
-            f"equal predictions:                      {equal.correct} of {equal.total}",
+            f"equal predictions:                      {keyed.correct} of {keyed.total}",
             f"equal, permutation substituted:         {by_chance.correct} of {by_chance.total}",
-            f"largest difference of a score:          {self.largest_difference:.1e} (spread {self.spread:.1e})",
+            f"largest difference of a score:          {self.largest_difference:.1e} (spread {spread:.1e})",
         ]
         return "\n".join(lines)
+
+    def figures(self, labels: Tensor | None) -> dict[str, Any]:
+        """The same as JSON values."""
+        rows: dict[str, dict[str, int]] = {row: {"equal_to_plain": one.correct} for row, one in self.equal().items()}
+        for row, one in self.top1(labels).items() if labels is not None else ():
+            rows[row]["right"] = one.correct
+        difference = {"largest_difference": self.largest_difference, "spread": self.spread / self.images}
+        return {"images": self.images, "rows": rows, **difference}
+
+    def to_json(self) -> dict[str, Any]:
+        """What is kept of a batch."""
+        numbers = {"largest_difference": self.largest_difference, "spread": self.spread}
+        return {"best": self.best.tolist(), **numbers}
 
 
 @torch.no_grad()
 def evaluate(
-    source: ImageSource, sides: BothSides, network: nn.Module, settings: IspSettings, **options: Any
+    source: ImageSource, sides: BothSides, network: nn.Module, settings: IspSettings, keeper: Keeper, **options: Any
 ) -> Agreement:
-    """Compare both networks on every image.
+    """Compare both networks on every image, from where an interrupted run was.
 
     Args:
         source: of the photographs.
         sides: makes and opens the frames.
         network: in evaluation mode.
         settings: of the ISP, with a size.
-        options: ``labels`` (int64 tensor), ``limit``, ``batch``, ``seed`` of the substituted permutations,
-            ``backend``.
+        keeper: of what each batch gave.
+        options: ``limit``, ``batch``, ``seed`` of the substituted permutations, ``backend``.
+
+    Raises InputError if what was kept is damaged or of another run.
     """
-    generator = np.random.default_rng(options.get("seed", 0))
     total = min(source.length, options.get("limit") or source.length)
     size, backend, batch = settings.size or (0, 0), options.get("backend", "gather"), options.get("batch", 8)
     example = torch.zeros(1, 3, *size).contiguous(memory_format=torch.channels_last)
     keyed = inference.secure(network, example, backend=backend)
-    best, difference, spread = [], 0.0, 0.0
-    with tqdm(total=total, unit="frame", disable=None) as progress:
-        for first in range(0, total, batch):
+    found = _kept(keeper, total)
+    with tqdm(total=total, initial=found.images, unit="frame", disable=None) as progress:
+        for first in range(found.images, total, batch):
             numbers = range(first, min(total, first + batch))
             pairs = [_pair(source, sides, number) for number in numbers]
             private = [pair[0] for pair in pairs]
+            others = [_substituted(frame, options.get("seed", 0), first + n) for n, frame in enumerate(private)]
             plain = network(inference.isp([pair[1] for pair in pairs], settings=settings).reveal())
             scores = keyed(inference.isp(private, settings=settings))
-            wrong = keyed(inference.isp([substituted(frame, generator) for frame in private], settings=settings))
-            best.append(torch.stack([found.argmax(1) for found in (plain, scores, wrong)]))
-            difference = max(difference, float((plain - scores).abs().max()))
-            spread += float(plain.std(1).sum())
+            wrong = keyed(inference.isp(others, settings=settings))
+            best = torch.stack([one.argmax(1) for one in (plain, scores, wrong)])
+            part = Agreement(best, float((plain - scores).abs().max()), float(plain.std(1).sum()))
+            keeper.append(part.to_json())
+            found += part
             progress.update(len(numbers))
-    labels: Tensor | None = options.get("labels")
-    return Agreement(torch.cat(best, 1), difference, spread / total, None if labels is None else labels[:total])
+    return found
+
+
+def _kept(keeper: Keeper, total: int) -> Agreement:
+    """What an interrupted run has counted; InputError if it cannot be that."""
+    found = Agreement(torch.empty(len(ROWS), 0, dtype=torch.int64), 0.0, 0.0)
+    for record in keeper.load():
+        lengths = {len(row) for row in record["best"]} if misfit(record, _FORM) is None else set()
+        if len(lengths) != 1 or len(record["best"]) != len(ROWS):
+            raise InputError(f"{keeper.partial} does not hold counts of predictions", hint="remove it")
+        found += Agreement(torch.tensor(record["best"]), record["largest_difference"], record["spread"])
+    if found.images > total:
+        raise InputError(f"{keeper.partial} is of {found.images} images, not up to {total}", hint="remove it")
+    return found
+
+
+def _substituted(frame: ShuffledFrame, seed: int, number: int) -> ShuffledFrame:
+    """The frame with a permutation that depends on seed and image alone."""
+    return substituted(frame, np.random.default_rng([seed, number]))
 
 
 def _pair(source: ImageSource, sides: BothSides, number: int) -> tuple[Any, Any]:
@@ -158,7 +208,9 @@ def read_labels(path: Path, count: int, classes: int) -> Tensor:
     show_default=True,
     help="Of the noise and the substituted permutations.",
 )
-def main(images: tuple[Path, ...], **options: Any) -> None:
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="JSON file of the figures.")
+@click.pass_context
+def main(context: click.Context, /, images: tuple[Path, ...], **options: Any) -> None:
     """Compare a classifier on private photographs, IMAGES or folders of them, with itself on plain ones."""
     chosen = inference.preset(options["model"])
     if chosen.task is not Task.CLASSES:
@@ -168,9 +220,35 @@ def main(images: tuple[Path, ...], **options: Any) -> None:
     labels = read_labels(options["labels"], source.length, len(chosen.classes)) if options["labels"] else None
     settings = chosen.isp_settings(demosaic=options["demosaic"])
     camera = CameraSettings(noise=options["noise"] == "on", seed=options["seed"])
-    further = {name: options[name] for name in ("limit", "batch", "backend", "seed")}
+    if options["output"]:
+        check_outputs([options["output"]], [*images, *options["keys"]])
     with both_sides(options, camera) as sides:
-        print(evaluate(source, sides, network, settings, labels=labels, **further).report())
+        described = {
+            **{name: options[name] for name in ("limit", "batch", "backend", "seed", "noise", "demosaic")},
+            "model": chosen.name,
+            "weights": _weights(options["weights"] or chosen.weights),
+            "policy": sides.camera.grant.policy.to_json(),
+            "images": files_digest(_files(images)),
+            "labels": None if labels is None else labels.tolist(),
+        }
+        keeper = Keeper(options["output"], described)
+        further = {name: options[name] for name in ("limit", "batch", "backend", "seed")}
+        found = evaluate(source, sides, network, settings, keeper, **further)
+        print(found.report(labels))
+        keeper.finish(command_line(context), {"figures": found.figures(labels)})
+
+
+def _weights(path: Path | None) -> dict[str, str]:
+    return {"file": path.name, "sha256": file_digest(path)} if path else {}
+
+
+def _files(images: tuple[Path, ...]) -> list[Path]:
+    """All files that were given, and the images in folders."""
+    found: list[Path] = []
+    for path in images:
+        inside = sorted(path.iterdir()) if path.is_dir() else [path]
+        found += [file for file in inside if file == path or file.suffix.lower() in SUFFIXES]
+    return found
 
 
 if __name__ == "__main__":

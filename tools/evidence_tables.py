@@ -21,6 +21,7 @@ def render(paths: Mapping[str, Path], folder: Path) -> str:
     """All tables, of the newest files by name; links to them are relative to ``folder``."""
     blocks = [
         _whole("Table 1 of the paper", paths.get("table1"), folder, _table1),
+        CLASSES.render(paths, folder),
         LABELS.render(paths, folder),
         BOXES.render(paths, folder),
         _whole("The privacy audit", paths.get("audit"), folder, summary_table),
@@ -87,6 +88,10 @@ def _weights(found: Found) -> str:
     return _RANDOM if "random" in weights else str(weights["file"])
 
 
+def _named(row: Found) -> str:
+    return f"{row['right']}, {row['equal_to_plain']}" if "right" in row else str(row["equal_to_plain"])
+
+
 def _labelled(row: Found) -> str:
     score = f"{100 * row['mean_iou']:.2f} %, " if "mean_iou" in row else ""
     return f"{score}{100 * row['equal_to_plain']:.5f} %"
@@ -97,6 +102,12 @@ def _boxed(row: Found) -> str:
     return f"{score}{row['agreement']['equal']:,} of {row['agreement']['boxes']:,}"
 
 
+CLASSES = Comparison(
+    "agreement-",
+    "**Photographs**, private frames, noise off; a cell: named right, named as by the plain network.",
+    {"plain": "plain", "keyed": "keyed", "substituted": "permutation substituted"},
+    _named,
+)
 LABELS = Comparison(
     "segmentation-",
     "**Label maps**, VOC 2012, private frames; a cell: mean IoU, positions labelled as by the plain network.",

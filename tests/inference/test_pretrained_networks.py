@@ -14,9 +14,11 @@ from torchvision import models
 import evaluate_agreement
 import evaluate_segmentation
 import inference
+from accuracy import Accuracy
 from both_sides import both_sides
 from image_sources import open_images
 from inference.models import espnetv2, squeezenet
+from kept_results import Keeper
 from keyvault.policy import Cfa, Policy
 from sensor_sim import CameraSettings
 
@@ -73,36 +75,33 @@ def test_squeezenet_is_torchvisions_with_a_padded_last_convolution_and_blue_firs
         torch.testing.assert_close(ours(x), other(x.flip(1)), rtol=1e-10, atol=1e-12)
 
 
-def squeezenet_agreement(data: Path, keys: Path, limit: int) -> evaluate_agreement.Agreement:
+def squeezenet_agreement(data: Path, keys: Path, limit: int) -> tuple[evaluate_agreement.Agreement, torch.Tensor]:
     chosen = inference.preset("squeezenet")
     network = inference.pretrained(chosen, weights(data, "squeezenet", "*.npz"))
     source = open_images([data / "imagenet-sample"])
     labels = torch.arange(0, CLASS_STEP * source.length, CLASS_STEP)
     settings = chosen.isp_settings(demosaic="quad")
     with both_sides(options(keys, "photo"), CameraSettings(noise=False)) as sides:
-        return evaluate_agreement.evaluate(source, sides, network, settings, labels=labels, limit=limit)
+        keeper = Keeper(None, {})
+        return evaluate_agreement.evaluate(source, sides, network, settings, keeper, limit=limit), labels
 
 
-def check_agreement(result: evaluate_agreement.Agreement, limit: int) -> None:
-    keyed, wrong = result.equal()
-    assert (keyed.correct, keyed.total) == (limit, limit)
-    assert wrong.fraction < 0.1
-    assert result.largest_difference < 1e-4 * result.spread
-    plain, private, _ = result.top1()
-    assert plain == private
+def check_agreement(result: evaluate_agreement.Agreement, labels: torch.Tensor, limit: int) -> Accuracy:
+    equal, top1 = result.equal(), result.top1(labels)
+    assert (equal["keyed"].correct, equal["keyed"].total) == (limit, limit)
+    assert equal["substituted"].fraction < 0.1
+    assert result.largest_difference < 1e-4 * result.spread / limit
+    assert top1["plain"] == top1["keyed"]
+    return top1["plain"]
 
 
 def test_squeezenet_predicts_the_same_on_private_photographs(privcam_data: Path, keys: Path) -> None:
-    result = squeezenet_agreement(privcam_data, keys, 24)
-    check_agreement(result, 24)
-    assert result.top1()[0].fraction > 0.4
+    assert check_agreement(*squeezenet_agreement(privcam_data, keys, 24), 24).fraction > 0.4
 
 
 @pytest.mark.full
 def test_squeezenet_predicts_the_same_on_all_private_photographs(privcam_data: Path, keys: Path) -> None:
-    result = squeezenet_agreement(privcam_data, keys, 200)
-    check_agreement(result, 200)
-    low, high = result.top1()[0].interval
+    low, high = check_agreement(*squeezenet_agreement(privcam_data, keys, 200), 200).interval
     assert low <= SQUEEZENET_TOP1 <= high
 
 

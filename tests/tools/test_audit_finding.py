@@ -32,33 +32,46 @@ def finding(verdict: Verdict, low: float = 0.2) -> Finding:
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "broke", "verdict"),
+    ("low", "score", "high", "broke", "verdict"),
     [
-        (0.6, 1, True, "fail"),
-        (0.2, 1, True, "warn"),
-        (0.1, 0.4, True, "pass"),
-        (0.0, 0.05, True, "pass"),
-        (0.1, 0.5, True, "inconclusive"),
-        (0.0, 1, True, "inconclusive"),
-        (0.6, 1, False, "inconclusive"),
-        (0.0, 0.4, False, "inconclusive"),
+        (0.6, 0.8, 1, True, "fail"),
+        (0.2, 0.25, 1, True, "warn"),
+        (0.2, 0.25, 0.3, True, "warn"),
+        (0.11, 0.2, 0.3, True, "pass"),
+        (0.1, 0.2, 0.4, True, "pass"),
+        (0.0, 0.02, 0.05, True, "pass"),
+        (0.1, 0.3, 0.5, True, "inconclusive"),
+        (0.0, 0.5, 1, True, "inconclusive"),
+        (0.6, 0.8, 1, False, "inconclusive"),
+        (0.0, 0.2, 0.4, False, "inconclusive"),
     ],
 )
-def test_one_rule_for_verdicts(low: float, high: float, broke: bool, verdict: str) -> None:
-    assert judge(SCALE, Interval(low, high), broke) == verdict
+def test_one_rule_for_verdicts(low: float, score: float, high: float, broke: bool, verdict: str) -> None:
+    assert judge(SCALE, score, Interval(low, high), broke) == verdict
+
+
+def test_of_a_thousand_attacks_that_find_nothing_few_warn() -> None:
+    rng = np.random.default_rng(0)
+    scale, trials = Scale("share", chance=0.1, fail=0.5), 400
+    verdicts = [
+        judge(scale, hits / trials, share_interval(int(hits), trials), control_broke=True)
+        for hits in rng.binomial(trials, 0.1, 5000)
+    ]
+    assert set(verdicts) == {Verdict.PASS, Verdict.WARN}
+    assert verdicts.count(Verdict.WARN) < 20
 
 
 def test_a_verdict_follows_from_what_is_written_of_a_finding() -> None:
     said = Finding.judged(
         SCALE, Interval(0.6, 0.7), attack="x", stand=Stand.FILE, policy="p", score=0.65, control_broke=True, frames=5
     ).to_json()
-    scale = Scale(said["unit"], said["chance"], said["level"])
-    assert judge(scale, Interval(*said["interval"]), said["control_broke"]) == said["verdict"] == "fail"
+    scale, interval = Scale(said["unit"], said["chance"], said["level"]), Interval(*said["interval"])
+    assert judge(scale, said["score"], interval, said["control_broke"]) == said["verdict"] == "fail"
 
 
 @pytest.mark.parametrize(("low", "verdict"), [(0.02, "pass"), (0.3, "pass"), (0.31, "fail")])
 def test_nothing_fails_below_chance(low: float, verdict: str) -> None:
-    assert judge(Scale("share", chance=0.3, fail=0.01), Interval(low, 1), control_broke=True) == verdict
+    assert judge(Scale("share", chance=0.3, fail=0.01), 0.5, Interval(low, 1), control_broke=True) == verdict
 
 
 def test_findings_survive_json_and_come_worst_first() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,6 +13,7 @@ import torch
 from click.testing import CliRunner, Result
 from key_home import make_home
 
+import evaluate_agreement
 from evaluate_agreement import Agreement, main
 from keyvault.policy import Policy
 
@@ -61,11 +64,53 @@ def test_labels_give_accuracies(place: Path) -> None:
 
 
 def test_figures_counted_by_hand() -> None:
-    best = torch.tensor([[1, 2, 3, 4], [1, 2, 3, 0], [4, 2, 0, 0]])
-    result = Agreement(best, 0.5, 1.0, torch.tensor([1, 2, 0, 0]))
-    assert [accuracy.correct for accuracy in result.top1()] == [2, 3, 3]
-    assert [accuracy.correct for accuracy in result.equal()] == [3, 1]
-    assert "top-1" not in Agreement(best, 0.5, 1.0, None).report()
+    best, labels = torch.tensor([[1, 2, 3, 4], [1, 2, 3, 0], [4, 2, 0, 0]]), torch.tensor([1, 2, 0, 0])
+    result = Agreement(best[:, :1], 0.2, 1.0) + Agreement(best[:, 1:], 0.5, 3.0)
+    assert [accuracy.correct for accuracy in result.top1(labels).values()] == [2, 3, 3]
+    assert [accuracy.correct for accuracy in result.equal().values()] == [4, 3, 1]
+    assert "top-1" not in result.report(None)
+    assert result.figures(labels) == {
+        "images": 4,
+        "rows": {
+            "plain": {"equal_to_plain": 4, "right": 2},
+            "keyed": {"equal_to_plain": 3, "right": 3},
+            "substituted": {"equal_to_plain": 1, "right": 3},
+        },
+        "largest_difference": 0.5,
+        "spread": 1.0,
+    }
+
+
+def test_an_interrupted_run_goes_on_and_gives_the_same(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = ("--labels", "labels.txt", "--batch", "2", "--noise", "on")
+    assert run(place, *options, "-o", "whole.json").exit_code == 0
+    taken: list[int] = []
+
+    def stopped(*given: Any) -> Any:
+        taken.append(1)
+        if len(taken) == 4:
+            raise KeyboardInterrupt
+        return pair(*given)
+
+    pair = evaluate_agreement._pair
+    monkeypatch.setattr(evaluate_agreement, "_pair", stopped)
+    assert run(place, *options, "-o", "part.json").exit_code == 130
+    monkeypatch.setattr(evaluate_agreement, "_pair", pair)
+    assert "other options: batch" in run(place, *options[:2], "--noise", "on", "-o", "part.json").stderr
+    kept = Path("part.json.partial").read_text()
+    assert len(kept.splitlines()) == 2
+    assert run(place, *options, "-o", "part.json").exit_code == 0
+    whole, part = (json.loads(Path(name).read_text()) for name in ("whole.json", "part.json"))
+    assert whole["figures"]["rows"] == part["figures"]["rows"]
+    assert whole["figures"]["spread"] == pytest.approx(part["figures"]["spread"])
+    assert part["resumed_from"]
+    assert whole["options"]["weights"]["file"] == "resnet20-cifar10.safetensors"
+    assert not Path("part.json.partial").exists()
+    Path("part.json.partial").write_text(kept.replace('"best": [[', '"best": [[0, '))
+    assert "does not hold counts of predictions" in run(place, *options, "-o", "part.json").stderr
+    Path("part.json.partial").write_text(kept)
+    (Path("images") / "0.png").write_bytes((Path("images") / "1.png").read_bytes())
+    assert "other options: images" in run(place, *options, "-o", "part.json").stderr
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from json_files import misfit
 from keyvault.errors import InputError
 
 Pictures = Mapping[str, NDArray[np.uint8]]
+_WIDER = NormalDist().inv_cdf(0.999) / NormalDist().inv_cdf(0.975)  # an interval of 99.8 %, from one of 95 %
 _FORM = {
     **dict.fromkeys(("attack", "stand", "policy", "unit", "verdict", "note"), str),
     **dict.fromkeys(("score", "chance", "level"), float),
@@ -91,7 +93,7 @@ class Finding:
         level: what the interval has to lie above for a fail.
         interval: of the score, 95 %.
         control_broke: whether the attack broke its positive control.
-        verdict: by :func:`judge`, from the four above.
+        verdict: by :func:`judge`, from score, chance, level, interval and control.
         frames: how many frames it was given.
         smallest_breaking: the least number of frames with which it broke the policy; None if it did not, or if the
             attack cannot tell such a number.
@@ -131,7 +133,7 @@ class Finding:
         pictures: Pictures | None = None,
     ) -> Finding:
         """A finding with the verdict that :func:`judge` has on it; nothing breaks a policy that did not fail."""
-        verdict = judge(scale, interval, control_broke)
+        verdict = judge(scale, score, interval, control_broke)
         return cls(
             attack=attack,
             stand=stand,
@@ -176,19 +178,20 @@ class Finding:
             ) from error
 
 
-def judge(scale: Scale, interval: Interval, control_broke: bool) -> Verdict:
+def judge(scale: Scale, score: float, interval: Interval, control_broke: bool) -> Verdict:
     """The one rule for a verdict.
 
     Inconclusive if the attack did not break its positive control.  Otherwise fail if the interval
-    lies above the scale's level for that, which is never below chance, and warn if it lies above
-    chance.  An interval that reaches down to chance is a pass if it leaves out the level for a fail:
-    one that holds both is of too few frames to tell them apart, and inconclusive.
+    lies above the scale's level for that, which is never below chance, and warn if the score lies so far above chance
+    that its interval of 99.8 % would (by the normal form, from that of 95 %): many attacks are made, and one in
+    forty intervals of 95 % lies above chance by chance.  What is not above chance is a pass if the interval leaves
+    out the level for a fail: one that holds both is of too few frames to tell them apart, and inconclusive.
     """
     if not control_broke:
         return Verdict.INCONCLUSIVE
     if interval.low > scale.level:
         return Verdict.FAIL
-    if interval.low > scale.chance:
+    if score - _WIDER * (score - interval.low) > scale.chance:
         return Verdict.WARN
     return Verdict.INCONCLUSIVE if interval.high >= scale.level > scale.chance else Verdict.PASS
 
