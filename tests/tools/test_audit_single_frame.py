@@ -7,8 +7,8 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from audit import jigsaw
-from audit.attacks import single_frame
 from audit.attack import Evidence, control_policy
+from audit.attacks import single_frame
 from audit.attacks.single_frame import describe, places_only
 from audit.finding import Finding, Stand, Verdict
 from audit.material import make_material
