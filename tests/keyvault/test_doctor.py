@@ -290,7 +290,7 @@ def test_records_that_were_changed_are_found_with_the_key(site: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "level", "words"),
     [
-        (("--protection", "shuffle", "--frame-keys", "fixed"), "problem", "200 frames all of them"),
+        (("--protection", "shuffle", "--frame-keys", "fixed"), "problem", "200 frames 99 %"),
         (("--protection", "shuffle"), "problem", "43 %"),
         (("--protection", "shuffle", "--scope", "row"), "problem", "0.58"),
         (("--protection", "shuffle", "--unit", "quad"), "problem", "2 x 2"),
