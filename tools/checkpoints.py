@@ -30,8 +30,6 @@ _FORM = {
     "environments": [_ENVIRONMENT],
     **dict.fromkeys(PARTS, dict),
 }
-#: Members of which older checkpoints have none: they were made at the end of an epoch, on machines that nobody noted.
-_LATER = {"step": 0, "loss": 0.0, "random": {}, "environments": []}
 _ALWAYS_DRAWN = {"images", "cpu"}
 
 
@@ -84,8 +82,6 @@ def load_checkpoint(path: Path, device: torch.device) -> Checkpoint:
         raise
     except Exception as error:  # of a file that is none of its own, torch.load raises anything
         raise not_a_checkpoint(path) from error
-    if isinstance(saved, dict) and saved.keys() == _FORM.keys() - _LATER.keys():
-        saved = _LATER | saved
     if misfit(saved, _FORM) is not None or saved.keys() != _FORM.keys():
         raise not_a_checkpoint(path)
     recipe = recipe_of(saved.pop("recipe"), path)
@@ -98,7 +94,9 @@ def load_checkpoint(path: Path, device: torch.device) -> Checkpoint:
 
 
 def _sound(found: Checkpoint) -> bool:
-    """Whether there is such a place in the training, and inside an epoch what was drawn so far."""
+    """Whether there is such a place in the training, a run that came to it, and inside an epoch what was drawn."""
+    if not found.environments:
+        return False
     if found.step == 0:
         return 0 <= found.epoch <= found.recipe.epochs and not found.random
     return 0 <= found.epoch < found.recipe.epochs and found.step > 0 and found.random.keys() >= _ALWAYS_DRAWN

@@ -26,7 +26,7 @@ import inference
 from accuracy import Accuracy
 from both_sides import BothSides, both_sides, key_options, substituted
 from fingerprint import file_digest, files_digest
-from image_sources import SUFFIXES, ImageSource, open_images
+from image_sources import ImageSource, image_files, open_images
 from inference.imaging import Demosaic, IspSettings
 from inference.models import Task
 from inference.session import ShuffledFrame
@@ -228,27 +228,18 @@ def main(context: click.Context, /, images: tuple[Path, ...], **options: Any) ->
             "model": chosen.name,
             "weights": _weights(options["weights"] or chosen.weights),
             "policy": sides.camera.grant.policy.to_json(),
-            "images": files_digest(_files(images)),
-            "labels": None if labels is None else labels.tolist(),
+            "images": files_digest(image_files(images)),
         }
         keeper = Keeper(options["output"], described)
         further = {name: options[name] for name in ("limit", "batch", "backend", "seed")}
         found = evaluate(source, sides, network, settings, keeper, **further)
         print(found.report(labels))
-        keeper.finish(command_line(context), {"figures": found.figures(labels)})
+        figures = found.figures(labels) | ({"labels": file_digest(options["labels"])} if options["labels"] else {})
+        keeper.finish(command_line(context), {"figures": figures})
 
 
 def _weights(path: Path | None) -> dict[str, str]:
     return {"file": path.name, "sha256": file_digest(path)} if path else {}
-
-
-def _files(images: tuple[Path, ...]) -> list[Path]:
-    """All files that were given, and the images in folders."""
-    found: list[Path] = []
-    for path in images:
-        inside = sorted(path.iterdir()) if path.is_dir() else [path]
-        found += [file for file in inside if file == path or file.suffix.lower() in SUFFIXES]
-    return found
 
 
 if __name__ == "__main__":

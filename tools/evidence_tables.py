@@ -79,13 +79,18 @@ class Comparison:
         for path, found in results.items():
             figures, name = found["figures"], path.stem.partition(self.kind)[2]
             cells = [self.cell(figures["rows"][column]) for column in self.columns]
-            lines.append(f"| {name}, {_weights(found)} | {figures['images']} | {' | '.join(cells)} |")
+            lines.append(f"| {name}, {_weights(found)}{_noise(found)} | {figures['images']} | {' | '.join(cells)} |")
         return "\n".join([*lines, "", *(f"- {heading(*one, folder).rstrip(':')}" for one in results.items())])
 
 
 def _weights(found: Found) -> str:
     weights = found["options"]["weights"]
     return _RANDOM if "random" in weights else str(weights["file"])
+
+
+def _noise(found: Found) -> str:
+    """Of the sensor, where the tool can turn it on."""
+    return f", noise {found['options']['noise']}" if "noise" in found["options"] else ""
 
 
 def _named(row: Found) -> str:
@@ -104,7 +109,7 @@ def _boxed(row: Found) -> str:
 
 CLASSES = Comparison(
     "agreement-",
-    "**Photographs**, private frames, noise off; a cell: named right, named as by the plain network.",
+    "**Photographs**, private frames; a cell: named right, named as by the plain network.",
     {"plain": "plain", "keyed": "keyed", "substituted": "permutation substituted"},
     _named,
 )

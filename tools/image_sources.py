@@ -74,7 +74,7 @@ def open_folder(folder: Path) -> ImageSource:
 
 def open_images(sources: Sequence[Path]) -> ImageSource:
     """Image files, and folders of them, without labels; InputError if there is none."""
-    files = [file for source in sources for file in (_images(source) if source.is_dir() else [source])]
+    files = image_files(sources)
 
     def read(index: int) -> Item:
         return Item(decode(files[index]), None, str(files[index]))
@@ -82,6 +82,11 @@ def open_images(sources: Sequence[Path]) -> ImageSource:
     if not files:
         raise InputError(f"no images in {', '.join(map(str, sources))}", hint=f"known: {' '.join(sorted(SUFFIXES))}")
     return ImageSource("images", (), read, len(files))
+
+
+def image_files(sources: Sequence[Path]) -> list[Path]:
+    """The files that :func:`open_images` reads, in its order."""
+    return [file for source in sources for file in (_images(source) if source.is_dir() else [source])]
 
 
 def open_source(sources: Sequence[Path], kind: str | None, split: str) -> ImageSource:

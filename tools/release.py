@@ -35,9 +35,9 @@ def released(training: Training, folder: Path) -> Accuracy | None:
         InputError: the folder holds another tool's result.
     """
     model, result = training.recipe.model, folder / RESULT
-    if not all(path.is_file() for path in (folder / f"{model}.safetensors", folder / f"{model}.md", result)):
+    run = read_run(result) if result.is_file() else None
+    if run is None or not all((folder / f"{model}{suffix}").is_file() for suffix in (".safetensors", ".md")):
         return None
-    run = read_run(result)
     own = run["recipe"] == asdict(training.recipe) and run.get("environments", []) == training.environments
     return unseen(run) if own else None
 
@@ -112,15 +112,13 @@ def _protection_options(recipe: Recipe) -> str:
 
 
 def _devices(training: Training) -> str:
-    """What it was trained on, or if that is not recorded what it is measured on."""
-    return ", ".join(dict.fromkeys(run["device"] for run in training.environments)) or training.device.type
+    """What it was trained on."""
+    return ", ".join(dict.fromkeys(run["device"] for run in training.environments))
 
 
 def _history(training: Training) -> str:
     """Of a model card: the dates from first to last, and the machines."""
     runs = training.environments
-    if not runs:
-        return "no record of when and where it was trained"
     first, last = runs[0]["date"][:10], runs[-1]["until"][:10]
     when = f"on {last}" if first == last else f"from {first} to {last}"
     machines = dict.fromkeys(f"{run['processor']}, {run['processors_usable']} cores" for run in runs)

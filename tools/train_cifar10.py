@@ -171,7 +171,8 @@ def main(
     )
     training = Training(recipe, output, place, TRAINED_IMAGES, start)
     training.resume()
-    unseen = released(training, output) if training.epoch == epochs else None
+    found = released(training, output)  # refuses another tool's result before hours are spent
+    unseen = found if training.epoch == epochs else None
     if unseen:
         click.echo(f"{output} holds this training and its results: nothing is written")
     else:

@@ -104,7 +104,7 @@ def test_a_fixed_key_fails_by_as_many_charts_as_numbers_have_digits() -> None:
 )
 def test_frames_with_keys_of_their_own_stay_at_chance(policy: Policy, stand: Stand) -> None:
     found = finding(policy, stand, scenes(30))
-    assert found.verdict in (Verdict.PASS, Verdict.WARN)  # an interval lies above chance in one case of forty
+    assert found.verdict in (Verdict.PASS, Verdict.WARN)  # keys are new in every run: one in a thousand warns
     assert found.smallest_breaking is None
     assert found.score < 3 * found.chance
 

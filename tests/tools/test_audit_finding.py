@@ -27,51 +27,73 @@ SCALE = Scale("share", 0.1, 0.5)
 def finding(verdict: Verdict, low: float = 0.2) -> Finding:
     pictures = {"a": np.arange(4, dtype=np.uint8).reshape(2, 2)}
     return Finding(
-        "x", Stand.FILE, "p", 0.3, "share", 0.1, 0.5, Interval(low, 0.9), True, verdict, 5, pictures=pictures
+        "x", Stand.FILE, "p", 0.3, "share", 0.1, 0.5, Interval(low, 0.9, 0.15), True, verdict, 5, pictures=pictures
     )
 
 
 @pytest.mark.parametrize(
-    ("low", "score", "high", "broke", "verdict"),
+    ("sure", "low", "high", "broke", "verdict"),
     [
-        (0.6, 0.8, 1, True, "fail"),
-        (0.2, 0.25, 1, True, "warn"),
-        (0.2, 0.25, 0.3, True, "warn"),
-        (0.11, 0.2, 0.3, True, "pass"),
-        (0.1, 0.2, 0.4, True, "pass"),
+        (0.55, 0.6, 1, True, "fail"),
+        (0.4, 0.6, 1, True, "fail"),
+        (0.15, 0.2, 1, True, "warn"),
+        (0.15, 0.2, 0.3, True, "warn"),
+        (0.1, 0.11, 0.3, True, "pass"),
+        (0.0, 0.1, 0.4, True, "pass"),
         (0.0, 0.02, 0.05, True, "pass"),
-        (0.1, 0.3, 0.5, True, "inconclusive"),
-        (0.0, 0.5, 1, True, "inconclusive"),
-        (0.6, 0.8, 1, False, "inconclusive"),
-        (0.0, 0.2, 0.4, False, "inconclusive"),
+        (0.05, 0.1, 0.5, True, "inconclusive"),
+        (0.0, 0.6, 1, True, "inconclusive"),
+        (0.55, 0.6, 1, False, "inconclusive"),
+        (0.0, 0.0, 0.4, False, "inconclusive"),
     ],
 )
-def test_one_rule_for_verdicts(low: float, score: float, high: float, broke: bool, verdict: str) -> None:
-    assert judge(SCALE, score, Interval(low, high), broke) == verdict
+def test_one_rule_for_verdicts(sure: float, low: float, high: float, broke: bool, verdict: str) -> None:
+    assert judge(SCALE, Interval(low, high, sure), broke) == verdict
 
 
-def test_of_a_thousand_attacks_that_find_nothing_few_warn() -> None:
-    rng = np.random.default_rng(0)
-    scale, trials = Scale("share", chance=0.1, fail=0.5), 400
-    verdicts = [
-        judge(scale, hits / trials, share_interval(int(hits), trials), control_broke=True)
-        for hits in rng.binomial(trials, 0.1, 5000)
-    ]
-    assert set(verdicts) == {Verdict.PASS, Verdict.WARN}
-    assert verdicts.count(Verdict.WARN) < 20
+@pytest.mark.parametrize(("chance", "trials"), [(0.1, 400), (1e-3, 1000), (0.3, 50)])
+@pytest.mark.parametrize("fail", [0.5, 1e-4])
+def test_of_a_thousand_attacks_that_find_nothing_few_leak(chance: float, trials: int, fail: float) -> None:
+    hits = np.random.default_rng(0).binomial(trials, chance, 5000)
+    verdicts = [judge(Scale("share", chance, fail), share_interval(int(n), trials), control_broke=True) for n in hits]
+    leaks = sum(verdict in (Verdict.FAIL, Verdict.WARN) for verdict in verdicts)
+    assert 0 < leaks < 50
+
+
+def test_few_sets_that_find_nothing_leak_as_rarely() -> None:
+    sets = np.random.default_rng(0).normal(0.3, 0.02, (5000, 3))
+    verdicts = [judge(Scale("share", 0.3, 0.5), few_shares_interval(shares), control_broke=True) for shares in sets]
+    assert 0 < verdicts.count(Verdict.WARN) < 15
+
+
+@pytest.mark.parametrize(
+    ("hits", "trials", "chance", "fail", "verdict"),
+    [
+        (1, 12, 0.0, 0.25, "warn"),
+        (3, 400, 1e-4, 0.01, "warn"),
+        (20, 400, 1e-4, 0.01, "fail"),
+        (0, 400, 1e-4, 0.01, "pass"),
+    ],
+)
+def test_few_hits_count_where_none_are_to_be_expected(
+    hits: int, trials: int, chance: float, fail: float, verdict: str
+) -> None:
+    assert judge(Scale("share", chance, fail), share_interval(hits, trials), control_broke=True) == verdict
 
 
 def test_a_verdict_follows_from_what_is_written_of_a_finding() -> None:
+    interval = share_interval(65, 100)
     said = Finding.judged(
-        SCALE, Interval(0.6, 0.7), attack="x", stand=Stand.FILE, policy="p", score=0.65, control_broke=True, frames=5
+        SCALE, interval, attack="x", stand=Stand.FILE, policy="p", score=0.65, control_broke=True, frames=5
     ).to_json()
-    scale, interval = Scale(said["unit"], said["chance"], said["level"]), Interval(*said["interval"])
-    assert judge(scale, said["score"], interval, said["control_broke"]) == said["verdict"] == "fail"
+    scale = Scale(said["unit"], said["chance"], said["level"])
+    assert judge(scale, Interval(*said["interval"], said["sure"]), said["control_broke"]) == said["verdict"] == "fail"
 
 
-@pytest.mark.parametrize(("low", "verdict"), [(0.02, "pass"), (0.3, "pass"), (0.31, "fail")])
-def test_nothing_fails_below_chance(low: float, verdict: str) -> None:
-    assert judge(Scale("share", chance=0.3, fail=0.01), 0.5, Interval(low, 1), control_broke=True) == verdict
+@pytest.mark.parametrize(("sure", "verdict"), [(0.02, "pass"), (0.3, "pass"), (0.31, "fail")])
+def test_nothing_fails_below_chance(sure: float, verdict: str) -> None:
+    scale = Scale("share", chance=0.3, fail=0.01)
+    assert judge(scale, Interval(0.4, 1, sure), control_broke=True) == verdict
 
 
 def test_findings_survive_json_and_come_worst_first() -> None:
@@ -86,6 +108,7 @@ def test_findings_survive_json_and_come_worst_first() -> None:
         *(("score", value) for value in ("high", True, None, float("nan"))),
         *(("level", float("inf")), ("control_broke", 1)),
         *(("interval", value) for value in ([0, "x"], [1, 0], [0], 3)),
+        *(("sure", value) for value in ("x", 0.5, float("nan"))),
         *(("pictures", value) for value in ("x", {"a": 3}, {"a": "AAAA"}, {"a": "UEsDBA=="})),
         *(("frames", 2.5), ("smallest_breaking", "1"), ("verdict", "good"), ("stand", 1), ("note", 1), ("more", 1)),
     ],
@@ -188,7 +211,7 @@ def test_damaged_results_are_refused_with_the_file_to_delete(store: Store, tmp_p
 def test_intervals() -> None:
     found = share_interval(7, 10)
     assert (round(found.low, 3), round(found.high, 3)) == (0.397, 0.892)
-    assert mean_interval(np.ones(3), np.random.default_rng(0)) == Interval(1, 1)
+    assert mean_interval(np.ones(3), np.random.default_rng(0)) == Interval(1, 1, 1)
     with pytest.raises(InputError):
         share_interval(0, 0)
 
@@ -200,6 +223,7 @@ def test_the_interval_of_few_shares_holds_their_mean_as_often_as_it_says() -> No
     assert 0.935 < np.mean(held) < 0.965
     resampled = [one.low <= 0.5 <= one.high for one in (mean_interval(values, rng) for values in samples[:100])]
     assert np.mean(resampled) < 0.9
-    assert few_shares_interval(np.array([1.0, 0.9])) == Interval(few_shares_interval(np.array([0.9, 1.0])).low, 1)
+    assert few_shares_interval(np.array([1.0, 0.9])).high == 1
+    assert few_shares_interval(np.array([0.0, 0.1])).low == few_shares_interval(np.array([0.0, 0.1])).sure == 0
     with pytest.raises(InputError):
         few_shares_interval(np.ones(1))

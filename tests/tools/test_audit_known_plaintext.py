@@ -199,7 +199,7 @@ def test_only_one_of_both_attacks_knows_scenes_better_than_a_photograph(monkeypa
 )
 def test_frames_with_keys_of_their_own_stay_at_chance(policy: Policy, stand: Stand, attack: Attack) -> None:
     found = attacked(policy, stand, attack=attack)
-    assert found.verdict in (Verdict.PASS, Verdict.WARN)  # an interval lies above chance in one case of forty
+    assert found.verdict in (Verdict.PASS, Verdict.WARN)  # keys are new in every run: one in a thousand warns
     assert found.smallest_breaking is None
     assert found.score < 3 * found.chance
 

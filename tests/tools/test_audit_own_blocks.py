@@ -27,7 +27,7 @@ def test_le_falls_and_ele_and_noise_do_not() -> None:
     assert le.score > le.chance + 0.3
     for under in (evidence("ele"), replace(evidence("le"), material=evidence("le", NOISE).material)):
         held = attacked(under)
-        assert held.verdict in (Verdict.PASS, Verdict.WARN)  # an interval lies above chance in one case of forty
+        assert held.verdict is Verdict.PASS
         assert held.score == pytest.approx(held.chance, abs=0.05)
         assert held.score < 0.2
 

@@ -95,7 +95,7 @@ def test_rows_of_quads_break_in_memory_and_masked_ones_hold() -> None:
     rows = replace(STACKED, scope="row")
     open_to_all, masked = (finding(rows, stand, smooth(20)) for stand in (Stand.MEMORY, Stand.FILE))
     assert (open_to_all.verdict, open_to_all.smallest_breaking) == (Verdict.FAIL, 1)
-    assert masked.verdict in (Verdict.PASS, Verdict.WARN)  # an interval lies above chance in one case of forty
+    assert masked.verdict in (Verdict.PASS, Verdict.WARN)  # keys are new in every run: one in a thousand warns
     assert masked.smallest_breaking is None
     assert masked.score < open_to_all.score / 3
 

@@ -22,7 +22,7 @@ from measure import environment
 PICTURE = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
 NASTY = "<script>alert('x')</script>"
 MADE = Finding(
-    *("one", Stand.FILE, "fixed", 0.5, "share", 0.1, 0.35, Interval(0.4, 0.6), True, Verdict.FAIL, 9, 3),
+    *("one", Stand.FILE, "fixed", 0.5, "share", 0.1, 0.35, Interval(0.4, 0.6, 0.35), True, Verdict.FAIL, 9, 3),
     *(NASTY, {NASTY: PICTURE}),
 )
 
@@ -119,7 +119,7 @@ def test_pictures_keep_their_colours() -> None:
     ("score", "low", "high", "chance"), [(0.5, 0.4, 0.6, 0.1), (30, 20, 60, 1), (-0.2, -0.4, 0, 0)]
 )
 def test_bars_keep_order_and_stay_on_the_drawing(score: float, low: float, high: float, chance: float) -> None:
-    drawn = bar(replace(MADE, score=score, interval=Interval(low, high), chance=chance))
+    drawn = bar(replace(MADE, score=score, interval=Interval(low, high, low), chance=chance))
     assert 0 <= drawn.low <= drawn.score <= drawn.high <= WIDTH
     assert (drawn.chance <= drawn.low) == (chance <= low)
     assert drawn.begin <= 0 < drawn.end

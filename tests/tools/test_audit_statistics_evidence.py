@@ -13,7 +13,7 @@ from audit import photographs
 from audit.attack import OF_THE_POLICY, Attack, Evidence, control_policy
 from audit.attacks import fixed_pattern, histogram_classifier, reidentification, weak_seed, wrong_key
 from audit.finding import Finding, Stand, Verdict
-from audit.intervals import share_interval
+from audit.intervals import paired_interval, share_interval
 from audit.material import make_material
 from audit.own_home import own_home
 from audit.positions import Sensor
@@ -142,10 +142,10 @@ def test_a_network_that_is_right_by_chance_is_not_told_from_that() -> None:
     rng = np.random.default_rng(0)
     hard = rng.random(300) < 0.5
     hits, by_chance = (~hard & (rng.random(300) < 0.5) for _ in range(2))
-    found = wrong_key.paired_interval(hits, by_chance, rng)
+    found = paired_interval(hits, by_chance, rng)
     assert found.low <= by_chance.mean() <= found.high
     assert found.low <= hits.mean() <= found.high
-    better = wrong_key.paired_interval(hits | (rng.random(300) < 0.3), by_chance, rng)
+    better = paired_interval(hits | (rng.random(300) < 0.3), by_chance, rng)
     assert better.low > by_chance.mean()
 
 

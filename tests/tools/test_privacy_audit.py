@@ -49,7 +49,7 @@ class Counted:
         bare = np.array_equal(np.sort(seen, axis=None), np.sort(evidence.material.plain, axis=None))
         verdict = Verdict.FAIL if bare else Verdict.PASS
         score = float(generator.random())
-        return Finding("counted", stand, evidence.name, score, "x", 0, 1, Interval(0, 1), True, verdict, len(seen))
+        return Finding("counted", stand, evidence.name, score, "x", 0, 1, Interval(0, 1, 0), True, verdict, len(seen))
 
 
 @pytest.fixture

@@ -83,11 +83,11 @@ def test_label_maps_and_boxes_have_a_row_for_each_network(tmp_path: Path) -> Non
         "detection-ssd": _write(tmp_path / "2026-01-01-detection-ssd.json", **drawn),
     }
     counts = {"right": 3, "equal_to_plain": 4}
-    named = {"options": {"weights": {"file": "a.npz"}}, "figures": {"images": 4}}
+    named = {"options": {"weights": {"file": "a.npz"}, "noise": "off"}, "figures": {"images": 4}}
     named["figures"]["rows"] = dict.fromkeys(("plain", "keyed", "substituted"), counts)
     paths["agreement-net"] = _write(tmp_path / "2026-01-01-agreement-net.json", **named)
     text = evidence_tables.render(paths, tmp_path)
-    assert "| net, a.npz | 4 | 3, 4 | 3, 4 | 3, 4 |" in text
+    assert "| net, a.npz, noise off | 4 | 3, 4 | 3, 4 | 3, 4 |" in text
     assert "| fcn, some.pth | 3 | 25.00 %, 50.00000 % |" in text
     assert "| ssd, random weights | 2 | 7 of 1,500 |" in text
 
@@ -101,7 +101,7 @@ def _report() -> Report:
         unit="share",
         chance=0.1,
         level=0.5,
-        interval=Interval(0.8, 1.0),
+        interval=Interval(0.8, 1.0, 0.7),
         control_broke=True,
         verdict=Verdict.FAIL,
         frames=10,

@@ -28,7 +28,7 @@ from peers import inference_cost
 from peers.cost import BASELINE, compress, lossless_bytes, sizes, time_transformations
 from peers.inference_cost import measure_inference
 from peers.networks.adaptation import BlockwiseAdaptation
-from peers.registry import PEERS
+from peers.registry import PEERS, Published
 from peers.table import render, row, runs_of, verdict_of
 from recipe import PLAIN, Recipe
 from reproduce_table2 import main
@@ -326,11 +326,12 @@ def test_transformations_take_turns_and_are_held_against_a_pixel_shuffle() -> No
     assert (found["le"].images, found["le"].rounds) == (3, 2)
 
 
-def test_published_figures_of_other_images_say_so_in_every_row_of_the_peer() -> None:
+def test_a_peer_says_where_its_published_figures_are() -> None:
     text = render({"rows": [row(name, {}, [], None) for name in PEERS], "measured": [], "audit": None})
-    note = "published for 224 x 224 in 16 x 16 blocks; trained here at 32 x 32."
-    notes = [line for line in text.splitlines() if line.endswith(note)]
-    assert notes == [f"- {PEERS[name].title}: {note}" for name in ("privconv", "privconv-224")]
+    note = "the published figures are of 224 x 224 in 16 x 16 blocks, in the next row."
+    assert [line for line in text.splitlines() if line.endswith(note)] == [f"- {PEERS['privconv'].title}: {note}"]
+    names = list(PEERS)
+    assert PEERS[names[names.index("privconv") + 1]].published == Published(5.35, 92.65)
     assert f"- {PEERS['etc'].title}: 5.35 M is what the paper prints" in text
 
 

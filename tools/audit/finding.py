@@ -5,10 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -18,10 +17,9 @@ from json_files import misfit
 from keyvault.errors import InputError
 
 Pictures = Mapping[str, NDArray[np.uint8]]
-_WIDER = NormalDist().inv_cdf(0.999) / NormalDist().inv_cdf(0.975)  # an interval of 99.8 %, from one of 95 %
 _FORM = {
     **dict.fromkeys(("attack", "stand", "policy", "unit", "verdict", "note"), str),
-    **dict.fromkeys(("score", "chance", "level"), float),
+    **dict.fromkeys(("score", "chance", "level", "sure"), float),
     "control_broke": bool,
     "interval": [float],
     "frames": int,
@@ -49,14 +47,24 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Both ends of a confidence interval, in the unit of the score; ValueError if they are swapped."""
+    """Confidence intervals of one score, in its unit; ValueError if ends are swapped.
+
+    Attributes:
+        low, high: ends of that of 95 %.
+        sure: lower end of that of 99.8 %.
+    """
 
     low: float
     high: float
+    sure: float
 
     def __post_init__(self) -> None:
-        if not self.low <= self.high:
-            raise ValueError(f"an interval from {self.low} to {self.high}")
+        if not self.sure <= self.low <= self.high:
+            raise ValueError(f"intervals from {self.sure} and {self.low} to {self.high}")
+
+    def mapped(self, function: Callable[[float], float]) -> Interval:
+        """All ends through a function that rises."""
+        return Interval(function(self.low), function(self.high), function(self.sure))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +99,9 @@ class Finding:
         unit: of score, chance, level and interval; larger is a better attack.
         chance: the score of an attacker without frames.
         level: what the interval has to lie above for a fail.
-        interval: of the score, 95 %.
+        interval: of the score.
         control_broke: whether the attack broke its positive control.
-        verdict: by :func:`judge`, from score, chance, level, interval and control.
+        verdict: by :func:`judge`, from the four above.
         frames: how many frames it was given.
         smallest_breaking: the least number of frames with which it broke the policy; None if it did not, or if the
             attack cannot tell such a number.
@@ -133,7 +141,7 @@ class Finding:
         pictures: Pictures | None = None,
     ) -> Finding:
         """A finding with the verdict that :func:`judge` has on it; nothing breaks a policy that did not fail."""
-        verdict = judge(scale, score, interval, control_broke)
+        verdict = judge(scale, interval, control_broke)
         return cls(
             attack=attack,
             stand=stand,
@@ -159,6 +167,7 @@ class Finding:
             "stand": str(self.stand),
             "verdict": str(self.verdict),
             "interval": [self.interval.low, self.interval.high],
+            "sure": self.interval.sure,
             "pictures": {name: _picture_text(picture) for name, picture in self.pictures.items()},
         }
 
@@ -169,7 +178,8 @@ class Finding:
             members = _checked(value)
             members["stand"] = Stand(members["stand"])
             members["verdict"] = Verdict(members["verdict"])
-            members["interval"] = Interval(*members["interval"])
+            low, high = members["interval"]
+            members["interval"] = Interval(low, high, members.pop("sure"))
             members["pictures"] = {name: _picture(text) for name, text in members["pictures"].items()}
             return cls(**members)
         except (TypeError, ValueError) as error:
@@ -178,21 +188,19 @@ class Finding:
             ) from error
 
 
-def judge(scale: Scale, score: float, interval: Interval, control_broke: bool) -> Verdict:
+def judge(scale: Scale, interval: Interval, control_broke: bool) -> Verdict:
     """The one rule for a verdict.
 
-    Inconclusive if the attack did not break its positive control.  Otherwise fail if the interval
-    lies above the scale's level for that, which is never below chance, and warn if the score lies so far above chance
-    that its interval of 99.8 % would (by the normal form, from that of 95 %): many attacks are made, and one in
-    forty intervals of 95 % lies above chance by chance.  What is not above chance is a pass if the interval leaves
-    out the level for a fail: one that holds both is of too few frames to tell them apart, and inconclusive.
+    Inconclusive if the attack did not break its positive control.  Otherwise something leaks if the interval of
+    99.8 % lies above chance: many attacks are made, and one in forty intervals of 95 % lies above chance by chance.
+    That is a fail if the interval of 95 % lies above the scale's level for it, and else a warn.  What does not leak is
+    a pass if the interval of 95 % leaves out that level: one that reaches up to it is of too few frames to tell,
+    and inconclusive.
     """
     if not control_broke:
         return Verdict.INCONCLUSIVE
-    if interval.low > scale.level:
-        return Verdict.FAIL
-    if score - _WIDER * (score - interval.low) > scale.chance:
-        return Verdict.WARN
+    if interval.sure > scale.chance:
+        return Verdict.FAIL if interval.low > scale.level else Verdict.WARN
     return Verdict.INCONCLUSIVE if interval.high >= scale.level > scale.chance else Verdict.PASS
 
 
@@ -207,10 +215,8 @@ def _checked(value: Any) -> dict[str, Any]:
     place = misfit(value, _FORM)
     if place is not None:
         raise ValueError(f"see {place}" if place else f"a {type(value).__name__}")
-    if not all(
-        math.isfinite(number)
-        for number in (*(value[name] for name in ("score", "chance", "level")), *value["interval"])
-    ):
+    numbers = [*(value[name] for name in ("score", "chance", "level", "sure")), *value["interval"]]
+    if not all(math.isfinite(number) for number in numbers):
         raise ValueError("a number that is not finite")
     return dict(value)
 

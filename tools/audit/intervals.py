@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,25 +14,28 @@ from audit.finding import Interval
 from keyvault.errors import InputError
 
 LEVEL = 0.95
-RESAMPLES = 2000
+SURE = 0.998
+RESAMPLES = 10_000
+_BATCH = 500  # resamples at a time
 
 
-def share_interval(hits: int, trials: int, level: float = LEVEL) -> Interval:
+def share_interval(hits: int, trials: int, tries: int = 1) -> Interval:
     """Wilson's score interval of a proportion (Wilson, JASA 22(158), 1927).
 
     Args:
         hits: successes, 0 to ``trials``.
         trials: independent trials, at least 1.
-        level: coverage.
+        tries: of how many such proportions this is the largest, which widens it (Bonferroni).
 
     Raises InputError if there were no trials, or more hits than trials.
     """
     if not 0 <= hits <= trials or trials < 1:
         raise InputError(f"{hits} hits in {trials} trials say nothing", hint="give the attack more frames")
-    return Interval(*wilson(hits, trials, level))
+    ends, (sure, _) = (wilson(hits, trials, 1 - (1 - level) / tries) for level in (LEVEL, SURE))
+    return Interval(*ends, sure)
 
 
-def mean_interval(values: NDArray[np.float64], rng: np.random.Generator, level: float = LEVEL) -> Interval:
+def mean_interval(values: NDArray[np.float64], rng: np.random.Generator) -> Interval:
     """Percentile bootstrap interval of the mean of independent values (Efron, Ann. Stat. 7(1), 1979).
 
     A single value, or values that are all equal, give an interval of no width.
@@ -39,36 +43,43 @@ def mean_interval(values: NDArray[np.float64], rng: np.random.Generator, level: 
     Args:
         values: float64 (n,), n at least 1; one for each frame or scene.
         rng: draws the resamples.
-        level: coverage.
 
     Raises InputError if there are no values.
     """
     if not values.size:
         raise InputError("a mean of no values", hint="give the attack more frames")
     if np.ptp(values) == 0:
-        return Interval(float(values[0]), float(values[0]))
-    found = bootstrap(
-        (values,), np.mean, confidence_level=level, n_resamples=RESAMPLES, method="percentile", rng=rng
-    ).confidence_interval
-    return Interval(float(found.low), float(found.high))
+        return Interval(*(float(values[0]),) * 3)
+    means = bootstrap(
+        (values,), np.mean, n_resamples=RESAMPLES, batch=_BATCH, method="percentile", rng=rng
+    ).bootstrap_distribution
+    return Interval(*map(float, np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2, (1 - SURE) / 2])))
 
 
-def few_shares_interval(shares: NDArray[np.float64], level: float = LEVEL) -> Interval:
+def paired_interval(values: NDArray[Any], by_chance: NDArray[Any], rng: np.random.Generator) -> Interval:
+    """Interval of the mean of values beside that of what the same frames give by chance: (n,) both, hits or numbers.
+
+    Some frames are easier than others, by chance too, which the differences leave out.
+    """
+    chance = float(by_chance.mean())
+    return mean_interval(values.astype(np.float64) - by_chance, rng).mapped(lambda more: chance + more)
+
+
+def few_shares_interval(shares: NDArray[np.float64]) -> Interval:
     """Student's interval of the mean of few independent shares, which a bootstrap makes too narrow, cut to 0 .. 1.
 
     After Student, "The probable error of a mean", Biometrika 6(1), 1908.
 
     Args:
         shares: float64 (n,) in [0, 1], n at least 2.
-        level: coverage.
 
     Raises InputError if there are fewer than two.
     """
     if len(shares) < 2:
         raise InputError(f"the spread of {len(shares)} values is unknown", hint="give the attack more frames")
-    middle = float(shares.mean())
-    half = float(t.ppf((1 + level) / 2, len(shares) - 1) * shares.std(ddof=1) / np.sqrt(len(shares)))
-    return Interval(max(middle - half, 0.0), min(middle + half, 1.0))
+    middle, spread = float(shares.mean()), float(shares.std(ddof=1) / np.sqrt(len(shares)))
+    half, wide = (float(t.ppf((1 + level) / 2, len(shares) - 1)) * spread for level in (LEVEL, SURE))
+    return Interval(max(middle - half, 0.0), min(middle + half, 1.0), max(middle - wide, 0.0))
 
 
 def commonest_share(labels: NDArray[np.int64]) -> float:

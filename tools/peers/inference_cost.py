@@ -41,8 +41,8 @@ class InferenceCost:
 def measure_inference(peer: Peer, *, batch: int, rounds: int) -> InferenceCost | None:
     """Time a peer's network, untrained, in turns with plain PreResNet-110; None if it has none of its own.
 
-    All have their batch norms folded, the plain ones run channels last.  A keyed one draws new inner layouts for every
-    batch, and every image has a key of its own.
+    All have the batch norms that follow a convolution folded into it, the plain ones run channels last.  A keyed one
+    draws new inner layouts for every batch, and every image has a key of its own.
     """
     if peer.network is None:
         return None

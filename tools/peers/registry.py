@@ -113,7 +113,7 @@ def _blur(radius: float, _seed: int, height: int, _width: int) -> Protection:
 
 
 _ETC_NOTE = "5.35 M is what the paper prints; the adaptation network and backbone are those of ELE"
-_PRIVCONV_NOTE = "published for 224 x 224 in 16 x 16 blocks; trained here at 32 x 32"
+_PRIVCONV_NOTE = "the published figures are of 224 x 224 in 16 x 16 blocks, in the next row"
 _CONVMIXER_RATE = 0.02  # at 0.2 it diverges
 
 #: Every peer, in the order of Table 2 and then those that it does not list.
@@ -134,8 +134,7 @@ PEERS: dict[str, Peer] = {
         partial(_blocks, partial(privconv.draw, block=privconv.PUBLISHED_BLOCK)),
         "convmixer-512-16-224",
         Published(5.35, 92.65),
-        _PRIVCONV_NOTE,
-        _CONVMIXER_RATE,
+        learning_rate=_CONVMIXER_RATE,
         side=224,
     ),
     "pixel-shuffle": Peer(

@@ -105,8 +105,8 @@ _FOOTNOTES = (
     f"- Accuracy: images that were never trained on, with its 95 % interval; trained on {TRAINED_IMAGES:,} images.",
     "- Transformation: NumPy and OpenCV on one thread, 100 images at a time; all peers took turns, and x is their "
     "time divided by that of the pixel shuffle in the same round. PrivConv at 224 x 224 has 49 times the pixels.",
-    "- Inference: time of the peer's own network divided by that of plain PreResNet-110 in the same round, batch norms "
-    "folded and channels last in both.",
+    "- Inference: time of the peer's own network divided by that of plain PreResNet-110 in the same round; in both, "
+    "batch norms that follow a convolution are folded into it, and the plain ones run channels last.",
     "- PNG and WebP: bytes of the protected images under lossless compression divided by those of the plain colour "
     "images (scaled up, where the peer scales them); EtC's grey-based form is stored as the grey image that it is.",
     "- Audit: the worst verdict, and how many of the attacks have it.",

@@ -16,7 +16,7 @@ from skimage.metrics import structural_similarity
 from audit import views
 from audit.attack import Attack, Evidence
 from audit.finding import Finding, Scale, Stand
-from audit.intervals import commonest_share, mean_interval, share_interval
+from audit.intervals import commonest_share, mean_interval, paired_interval, share_interval
 from audit.material import Material, make_material
 from keyvault.errors import InputError
 from keyvault.policy import Cfa, FrameKeys, Policy, Protection, Unit
@@ -136,8 +136,9 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
     guesses = pictures(frames, known, policy)
     values = correlations(guesses, truths)
     blind = np.broadcast_to(brightness(known.plain, policy).mean(axis=0), truths.shape)
-    scale = Scale("correlation of guess and scene", float(correlations(blind, truths).mean()), BROKEN)
-    interval = mean_interval(values, generator)
+    by_chance = correlations(blind, truths)
+    scale = Scale("correlation of guess and scene", float(by_chance.mean()), BROKEN)
+    interval = paired_interval(values, by_chance, generator)
     note = f"{_BANDS if policy.band_rows < policy.height else _WHOLE} SSIM {structure(guesses, truths):.2f}. "
     return Finding.judged(
         scale,

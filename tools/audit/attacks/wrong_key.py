@@ -19,8 +19,8 @@ from torch import Tensor, nn
 import inference
 from adc_firmware import PrivateFrame, frame_permutation, unmask
 from audit.attack import OF_THE_POLICY, Attack, Evidence
-from audit.finding import Finding, Interval, Scale, Stand
-from audit.intervals import mean_interval, share_interval
+from audit.finding import Finding, Scale, Stand
+from audit.intervals import paired_interval, share_interval
 from audit.own_home import own_home
 from audit.positions import Sensor
 from audit.subjects import scene_size
@@ -141,16 +141,6 @@ def capture(policy: Policy, plain: NDArray[np.uint16], labels: NDArray[np.int64]
         return Captured(home.opened(), [camera.capture(scene) for scene in scenes], labels)
 
 
-def paired_interval(hits: NDArray[np.bool_], by_chance: NDArray[np.bool_], generator: np.random.Generator) -> Interval:
-    """Interval of the share of hits beside that of the same frames by chance: the latter plus that of the difference.
-
-    Some frames are easier than others, by chance as with a wrong key, which the difference leaves out.
-    """
-    chance = float(by_chance.mean())
-    more = mean_interval(hits.astype(np.float64) - by_chance, generator)
-    return Interval(max(chance + more.low, 0.0), min(chance + more.high, 1.0))
-
-
 def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Finding:
     """At the file, how many positions a flipped bit leaves; in memory, what the network says under wrong keys.
 
@@ -210,7 +200,8 @@ def _classes(evidence: Evidence, captured: Captured, generator: np.random.Genera
     hits, with_right = captured.right(captured.opened_with(wrong, right)), captured.right(of_right)
     chance, trials = float(by_chance.mean()), len(hits)
     scale = Scale("share of frames classified rightly", chance, chance + _ABOVE_CHANCE * (1 - chance))
-    interval = paired_interval(hits, by_chance, generator)
+    paired = paired_interval(hits, by_chance, generator)
+    interval = paired.mapped(lambda share: min(max(share, 0.0), 1.0))
     least = share_interval(int(with_right.sum()), trials).low
     shares = [f"with the right key {with_right.mean():.1%}"]
     if captured.opened.grant.policy.protection is Protection.SHUFFLE_MASK:

@@ -16,7 +16,7 @@ from audit.peer_features import OF_VALUES, Floats
 from audit.peer_learning import estimated, known_scenes
 from keyvault.errors import InputError
 
-PICTURES = 400
+PICTURES = 1000
 _ABOVE_CHANCE = 0.1  # of what lies between chance and 1
 
 

@@ -79,8 +79,7 @@ class Step:
         """Of the score."""
         if len(self.sets) == 1:
             return mean_interval(self.sets[0].values, generator)
-        found = few_shares_interval(self.shares)
-        return Interval(2 * found.low - 1, 2 * found.high - 1)
+        return few_shares_interval(self.shares).mapped(lambda share: 2 * share - 1)
 
     @property
     def told(self) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from audit.attacks import reidentification
 from audit.attacks.reidentification import nearest
 from audit.finding import Finding, Interval, Scale
-from audit.intervals import LEVEL, share_interval
+from audit.intervals import share_interval
 from audit.peer_evidence import PeerAttack, PeerEvidence, Protected
 from audit.peer_features import OF_VALUES, thumbnail
 from audit.peer_pictures import SHOWN, side_by_side
@@ -35,7 +35,7 @@ def hits(guesses: dict[str, NDArray[np.int64]]) -> dict[str, int]:
 
 def interval(found: int, count: int) -> Interval:
     """Of the share of pictures found by the best feature; wider for its having been chosen."""
-    return share_interval(found, count, 1 - (1 - LEVEL) / len(FEATURES))
+    return share_interval(found, count, len(FEATURES))
 
 
 def run(evidence: PeerEvidence, generator: np.random.Generator) -> Finding:  # noqa: ARG001  # draws nothing

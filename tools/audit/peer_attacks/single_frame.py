@@ -17,14 +17,14 @@ from scipy.fft import dctn, idctn
 from audit.attacks import single_frame
 from audit.attacks.single_frame import BROKEN, correlations, structure
 from audit.finding import Finding, Scale
-from audit.intervals import mean_interval
+from audit.intervals import mean_interval, paired_interval
 from audit.peer_evidence import PeerAttack, PeerEvidence, Protected
 from audit.peer_features import TILES, tile_statistics
 from audit.peer_learning import estimated, known_scenes
 from audit.peer_pictures import grey, mean_scene, side_by_side
 
 Floats = NDArray[np.float64]
-PICTURES = 150
+PICTURES = 1000
 SIDE = 32  # of what he makes of a picture by its tiles
 
 
@@ -66,16 +66,16 @@ def smaller(pictures: Floats) -> Floats:
 
 
 def run(evidence: PeerEvidence, generator: np.random.Generator) -> Finding:
-    """Attack up to 150 pictures one at a time.
+    """Attack up to 1,000 pictures one at a time.
 
     The control is a shuffle inside 4 x 4 blocks.  Chance is the correlation of the mean of the known scenes.
     """
     material = evidence.material.first(PICTURES)
     guess, truth, blind = attacked(material)
     of_control = correlations(*attacked(evidence.inside.first(PICTURES))[:2])
-    values, chance = correlations(guess, truth), float(correlations(blind, truth).mean())
-    scale = Scale("correlation of guess and scene", chance, BROKEN)
-    interval = mean_interval(values, generator)
+    values, by_chance = correlations(guess, truth), correlations(blind, truth)
+    scale = Scale("correlation of guess and scene", float(by_chance.mean()), BROKEN)
+    interval = paired_interval(values, by_chance, generator)
     broke = mean_interval(of_control, generator).low > scale.level
     return Finding.judged(
         scale,
