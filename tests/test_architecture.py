@@ -19,7 +19,9 @@ MAY_IMPORT = {
     "inference": {"keyvault", "adc_firmware"},
 }
 TORCH = {"torch", "torchvision", "safetensors"}
-TOOLS = {path.stem for path in (ROOT / "tools").glob("*.py")} | {"tools"}
+#: The packages of the tools, and those of them that each may import.
+TOOL_ROOMS = {"peers": set(), "audit": {"peers"}, "table1": set(), "table2": {"audit", "peers"}}
+TOOLS = {path.stem for path in (ROOT / "tools").glob("*.py")} | {"tools", *TOOL_ROOMS}
 
 
 def imported_packages(path: Path) -> Iterator[str]:
@@ -42,6 +44,15 @@ def test_imports_go_down_only(room: str) -> None:
         assert not packages & TOOLS, path
         if room != "inference":
             assert not packages & TORCH, path
+
+
+@pytest.mark.parametrize("room", TOOL_ROOMS)
+def test_imports_of_tools_go_down_only(room: str) -> None:
+    assert set(TOOL_ROOMS) == {path.parent.name for path in (ROOT / "tools").glob("*/__init__.py")}
+    files = sorted((ROOT / "tools" / room).rglob("*.py"))
+    assert files
+    for path in files:
+        assert set(imported_packages(path)) & set(TOOL_ROOMS) <= TOOL_ROOMS[room] | {room}, path
 
 
 def test_the_camera_side_works_without_torch() -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import peers.table
 import table1.table
+import table2.table
 from audit.verdict_tables import full_tables, summary_table
 from dated_results import heading, read_result
 
@@ -25,7 +25,7 @@ def render(paths: Mapping[str, Path], folder: Path) -> str:
         LABELS.render(paths, folder),
         BOXES.render(paths, folder),
         _whole("The privacy audit", paths.get("audit"), folder, summary_table),
-        _whole("Table 2 of the paper", paths.get("table2"), folder, lambda found: peers.table.render(dict(found))),
+        _whole("Table 2 of the paper", paths.get("table2"), folder, lambda found: table2.table.render(dict(found))),
     ]
     return "\n\n".join(block.strip() for block in blocks if block)
 

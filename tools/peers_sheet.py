@@ -22,9 +22,9 @@ from keyvault.console import Command
 from keyvault.errors import InputError
 from keyvault.files import make_folder
 from peers.block_cipher import Images
-from peers.cost import Compression, compress
 from peers.registry import PEERS, Protection
 from sensor_sim.photograph import decode
+from table2.cost import Compression, compress
 
 mpl.use("Agg")
 

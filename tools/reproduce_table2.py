@@ -31,10 +31,10 @@ from keyvault.errors import InputError
 from keyvault.files import make_folder, write_whole
 from measure import environment
 from peers.block_cipher import Images
-from peers.cost import compress, time_transformations
-from peers.inference_cost import measure_inference
 from peers.registry import PEERS
-from peers.table import render, row, verdict_of
+from table2.cost import compress, time_transformations
+from table2.inference_cost import measure_inference
+from table2.table import render, row, verdict_of
 from training_runs import find_runs
 
 DEFAULT_FOLDER = Path(__file__).parents[1] / "docs" / "results"

@@ -23,7 +23,7 @@ from audit.registry import all_attacks, all_peer_attacks
 from audit.scenes import Scenes, Source
 from keyvault.errors import InputError
 from peers.registry import PEERS, Peer, Protection
-from peers.table import verdict_of
+from table2.table import verdict_of
 from tests.peers_under_audit import NOISE, evidence, pictures, run
 
 INVARIANT = {

@@ -24,15 +24,15 @@ import train_cifar10
 from audit.finding import Verdict
 from keyvault.errors import InputError
 from measure import Comparison, Timing
-from peers import inference_cost
-from peers.cost import BASELINE, compress, lossless_bytes, sizes, time_transformations
-from peers.inference_cost import measure_inference
 from peers.networks.adaptation import BlockwiseAdaptation
 from peers.registry import PEERS, Published
-from peers.table import render, row, runs_of, verdict_of
 from recipe import PLAIN, Recipe
 from reproduce_table2 import main
 from sensor_sim.photograph import decode
+from table2 import inference_cost
+from table2.cost import BASELINE, compress, lossless_bytes, sizes, time_transformations
+from table2.inference_cost import measure_inference
+from table2.table import render, row, runs_of, verdict_of
 from training import TRAINABLE, input_side
 from training_runs import find_runs, unseen
 

@@ -1,0 +1,1 @@
+"""Table 2 of the paper: what each peer costs, and the table."""
