@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from audit.attacks import fixed_pattern, histogram_classifier, reidentification, weak_seed
-from audit.views import known, picture, white
+from audit.material import white
+from audit.views import known, picture
 from keyvault.policy import Cfa, Policy
 
 SIDE = 16

@@ -86,7 +86,7 @@ def make_material(images: NDArray[np.uint8], policy: Policy, labels: Labels | No
 
 def capture_again(material: Material, policy: Policy) -> Material:
     """Frames of the scenes of others, sensor noise included, under another policy of the same sensor."""
-    full = _white(policy)
+    full = white(policy)
     return _captured((DnScene(dn, 0, full, name="scene") for dn in material.plain), policy)
 
 
@@ -103,11 +103,12 @@ def scene_of(image: NDArray[np.uint8], policy: Policy, name: str) -> DnScene:
             part = (slice(place // 2, None, 2), slice(place % 2, None, 2))
             dn[part] = image[..., "RGB".index(colour)][part]
         scene = DnScene(dn, 0, WHITE, name=name)
-    full = _white(policy)
+    full = white(policy)
     return replace(scene, dn=np.rint(scene.dn * (full / WHITE)).astype(np.uint16), white_level=full)
 
 
-def _white(policy: Policy) -> int:
+def white(policy: Policy) -> int:
+    """The largest DN that frames of a policy can have."""
     return int(2**policy.bits - 1)
 
 

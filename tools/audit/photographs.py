@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.views import white
+from audit.material import white
 from keyvault.policy import Policy
 
 Samples = NDArray[np.uint16]

@@ -13,11 +13,6 @@ from quad_scenes import WHITE
 Samples = NDArray[np.uint16]
 
 
-def white(policy: Policy) -> int:
-    """The largest DN that frames of a policy can have."""
-    return int(2**policy.bits - 1)
-
-
 def in_line(frames: Samples) -> Samples:
     """Frames (n, h, w) or (n, h, w, c) as (n, h * w, c)."""
     return frames.reshape(len(frames), frames.shape[1] * frames.shape[2], -1)

@@ -17,8 +17,8 @@ from audit.attack import Attack, Evidence
 from audit.attacks.reidentification import quantiles
 from audit.finding import Finding, Scale, Stand
 from audit.intervals import commonest_share, share_interval
-from audit.material import Material
-from audit.views import known, seen, white
+from audit.material import Material, white
+from audit.views import known, seen
 from keyvault.errors import InputError
 
 Samples = NDArray[np.uint16]

@@ -20,8 +20,8 @@ from audit.attack import Attack, Evidence
 from audit.finding import Finding, Interval, Pictures, Scale, Stand
 from audit.intervals import mean_interval
 from audit.inversion_training import Budget, Floats, Pairs, invert, invert_linearly, train
-from audit.material import Material
-from audit.views import in_line, known, white
+from audit.material import Material, white
+from audit.views import in_line, known
 from keyvault.errors import InputError
 from keyvault.policy import Policy
 from quad_scenes import WHITE

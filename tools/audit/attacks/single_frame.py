@@ -17,7 +17,7 @@ from audit import views
 from audit.attack import Attack, Evidence
 from audit.finding import Finding, Scale, Stand
 from audit.intervals import commonest_share, mean_interval, paired_interval, share_interval
-from audit.material import Material, make_material
+from audit.material import Material, make_material, white
 from keyvault.errors import InputError
 from keyvault.policy import Cfa, FrameKeys, Policy, Protection, Unit
 from quad_scenes import WHITE
@@ -67,7 +67,7 @@ def ridge(features: Floats, targets: Floats, strength: float = STRENGTH) -> Call
 
 def brightness(plain: Floats, policy: Policy) -> Floats:
     """The scene as the attacker wants it, grey of 8 bits: (n, h, w, c) to (n, y, x); a mosaic's quads are one point."""
-    grey = plain.mean(axis=3) * (WHITE / views.white(policy))
+    grey = plain.mean(axis=3) * (WHITE / white(policy))
     if policy.cfa is Cfa.NONE:
         return grey
     count, height, width = grey.shape

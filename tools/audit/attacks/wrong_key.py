@@ -21,10 +21,10 @@ from adc_firmware import PrivateFrame, frame_permutation, unmask
 from audit.attack import OF_THE_POLICY, Attack, Evidence
 from audit.finding import Finding, Scale, Stand
 from audit.intervals import paired_interval, share_interval
+from audit.material import white
 from audit.own_home import own_home
 from audit.positions import Sensor
 from audit.subjects import scene_size
-from audit.views import white
 from inference.imaging import Gamma, IspSettings
 from inference.session import ShuffledFrame
 from keyvault.derivation import KEY_BYTES
