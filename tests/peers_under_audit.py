@@ -15,11 +15,11 @@ from peers.registry import PEERS, Peer, Protection
 
 
 def pictures(count: int, seed: int = 1) -> Images:
-    """Smooth colour pictures with a little grain: uint8 (count, 32, 32, 3)."""
+    """Smooth pictures with a tint, as photographs have one, and a little grain: uint8 (count, 32, 32, 3)."""
     rng = np.random.default_rng(seed)
     smooth, grey = (_smooth(rng, count, channels) for channels in (3, 1))
-    level = rng.uniform(90, 160, (count, 1, 1, 3))
-    return np.clip(level + 10 * smooth + 35 * grey + rng.normal(size=smooth.shape), 0, 255).astype(np.uint8)
+    level = rng.uniform(100, 150, (count, 1, 1, 1)) + rng.uniform(-20, 20, (count, 1, 1, 3))
+    return np.clip(level + 3 * smooth + 35 * grey + rng.normal(size=smooth.shape), 0, 255).astype(np.uint8)
 
 
 def _smooth(rng: np.random.Generator, count: int, channels: int) -> np.ndarray:

@@ -42,10 +42,15 @@ class Agreement:
             max(self.largest_difference, other.largest_difference),
         )
 
+    @property
+    def more(self) -> int:
+        """Boxes that the second detector alone finds."""
+        return self.others - self.equal
+
     def __str__(self) -> str:
         if not self.boxes and not self.others:
             return "nothing found: agreement says nothing"
-        counted = f"{self.equal} of {self.boxes} boxes, {self.others - self.equal} more"
+        counted = f"{self.equal} of {self.boxes} boxes, {self.more} more"
         if not self.equal:
             return counted
         return (

@@ -9,6 +9,8 @@ from __future__ import annotations
 import io
 import pickle
 from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,17 @@ class Cifar10:
 
     images: NDArray[np.uint8]
     labels: NDArray[np.uint8]
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the images as planes (N, 3, 32, 32) uint8, followed by the labels as int64; hexadecimal."""
+        found = sha256(np.ascontiguousarray(self.images.transpose(0, 3, 1, 2)).data)
+        found.update(self.labels.astype(np.int64).data)
+        return found.hexdigest()
+
+    def part(self, begin: int, end: int | None = None) -> Cifar10:
+        """The images from one number up to another, or to the end; they are not copied."""
+        return Cifar10(self.images[begin:end], self.labels[begin:end])
 
 
 class _NumpyOnly(pickle.Unpickler):
@@ -102,9 +115,20 @@ def _read_binary(path: Path) -> Cifar10:
 
 
 def _read_python(path: Path) -> Cifar10:
+    content = _read_bytes(path)
     try:
-        batch = _NumpyOnly(io.BytesIO(_read_bytes(path)), encoding="bytes").load()
-        planes, labels = np.asarray(batch[b"data"], np.uint8), np.asarray(batch[b"labels"], np.uint8)
-    except (pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path} is not a CIFAR-10 batch: {error}", hint="download the data set again") from error
+        batch = _NumpyOnly(io.BytesIO(content), encoding="bytes").load()
+        planes, labels = _bytes(batch[b"data"]), _bytes(batch[b"labels"])
+    except Exception as error:  # of a damaged pickle, load raises anything
+        raise InputError(
+            f"{path} is not a CIFAR-10 batch: {error!s:.120}", hint="download the data set again"
+        ) from error
     return _checked(path, planes, labels)
+
+
+def _bytes(values: Any) -> NDArray[np.uint8]:
+    """Whole numbers from 0 to 255, whatever their type; ValueError of others, which a cast would wrap around."""
+    found = np.asarray(values)
+    if found.dtype.kind not in "iu" or not np.array_equal(found, found.astype(np.uint8)):
+        raise ValueError("its values are no bytes")
+    return found.astype(np.uint8, copy=False)

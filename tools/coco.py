@@ -54,10 +54,12 @@ class Coco:
                 raise InputError(f"there is no image {path}", hint="check the folder of the images")
 
     def check_annotations(self, numbers: Iterable[int]) -> None:
-        """Raise InputError if no annotation is of these images: there would be nothing to measure precision by."""
-        looked_at = set(numbers)
-        if not any(annotation["image_id"] in looked_at for annotation in self.content["annotations"]):
-            raise InputError("the images have no annotations to compare with", hint="give another instances file")
+        """Raise InputError if no annotation of these images is of one object: precision is measured by these alone."""
+        looked_at, annotations = set(numbers), self.content["annotations"]
+        if not any(one["image_id"] in looked_at and one["iscrowd"] == 0 for one in annotations):
+            raise InputError(
+                "the images have no annotations to compare with, crowds aside", hint="give another instances file"
+            )
 
     def check_classes(self, classes: Sequence[str]) -> None:
         """Raise InputError unless the ids of categories are the class numbers of a detector."""

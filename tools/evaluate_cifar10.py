@@ -26,7 +26,7 @@ from accuracy import Accuracy
 from adc_firmware import decode
 from both_sides import substituted
 from cifar10 import Cifar10
-from fingerprint import weights_hold_out
+from fingerprint import check_protection, weights_hold_out
 from inference.imaging import Gamma, IspSettings
 from inference.models import MODELS
 from inference.session import Session
@@ -34,6 +34,7 @@ from keyvault.console import Command
 from keyvault.errors import InputError
 from normalised import normalised, planes
 from private_replays import SPLITS, batches, read_shard
+from recipe import PLAIN
 from shards import Manifest, read_manifest
 from table1.parts import part_of, unseen_parts
 
@@ -150,6 +151,8 @@ def main(shards: Path, **options: Any) -> None:
     """Compare a keyed network on SHARDS, a replay, with the plain one on the images."""
     chosen = inference.preset(options["model"])
     network = inference.pretrained(chosen, options["weights"])
+    if options["weights"]:
+        check_protection(options["weights"], PLAIN, "give weights of plain images")
     settings = chosen.isp_settings(gamma=Gamma.NONE, mean=options["mean"], std=options["std"])
     replayed = _replayed(shards).options
     data = cifar10.load(options["data"] or Path(*replayed["source"]), replayed["split"])

@@ -10,6 +10,7 @@ from typing import Any
 import table1.table
 import table2.table
 from audit.verdict_tables import full_tables, summary_table
+from box_agreement import Agreement
 from dated_results import heading, read_result
 
 Found = Mapping[str, Any]
@@ -104,7 +105,8 @@ def _labelled(row: Found) -> str:
 
 def _boxed(row: Found) -> str:
     score = f"AP {100 * row['precision']['ap']:.2f} %, " if "precision" in row else ""
-    return f"{score}{row['agreement']['equal']:,} of {row['agreement']['boxes']:,}"
+    found = Agreement(**row["agreement"])
+    return f"{score}{found.equal:,} of {found.boxes:,}, {found.more:,} more"
 
 
 CLASSES = Comparison(
@@ -126,7 +128,8 @@ LABELS = Comparison(
 )
 BOXES = Comparison(
     "detection-",
-    "**Boxes**, private frames; a cell: boxes that equal one of the plain detector's, of its boxes.",
+    "**Boxes**, private frames; a cell: boxes that equal one of the plain detector's, of its boxes, and "
+    "how many others were found.",
     {
         "keyed": "keyed",
         "substituted": "permutation substituted",

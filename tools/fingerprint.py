@@ -66,6 +66,22 @@ def weights_protection(path: Path) -> str:
     return _metadata(path).get(PROTECTION, PLAIN)
 
 
+def check_protection(path: Path, accepted: str, hint: str) -> None:
+    """Refuse weights of a network that only ever saw protected images, where others are asked for.
+
+    Args:
+        path: the file of weights.
+        accepted: by what their images may have been protected; PLAIN to ask for plain ones.
+        hint: of the refusal.
+
+    Raises:
+        WeightsError: they were trained on images protected otherwise, or the file cannot be read.
+    """
+    protection = weights_protection(path)
+    if protection not in {PLAIN, accepted}:
+        raise WeightsError(f"{path} was trained on images protected by {protection}", hint=hint)
+
+
 def _metadata(path: Path) -> dict[str, str]:
     """Of a file of weights; empty for one of another form than safetensors."""
     if path.suffix != ".safetensors":

@@ -92,7 +92,7 @@ class Keeper:
                     self._end += len(line)
             if not self.earlier:
                 raise ValueError("it does not say of which run it is")
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(f"{self.partial} does not hold an interrupted run", hint="remove it") from error
         return records
 

@@ -27,7 +27,7 @@ from audit.policy_jobs import frames_audit, policy_audit
 from audit.registry import chosen_attacks, chosen_peer_attacks, code_digest
 from audit.report import NotRun, Report, render
 from audit.scenes import Source
-from audit.store import Store
+from audit.store import CODE, Store
 from audit.subjects import COMPARED, subject
 from image_sources import open_source
 from kept_results import command_line
@@ -113,9 +113,10 @@ def _jobs(name: str, wanted: Wanted, chosen: Chosen) -> list[Job]:
 
 
 def write_report(report: Report, output: Path) -> None:
-    """Write the page and the findings."""
-    write_whole(output / "findings.json", (json.dumps(report.to_json(), indent=1) + "\n").encode("ascii"))
-    write_whole(output / "index.html", render(report).encode())
+    """Write the page and the findings, neither of them if one cannot be made."""
+    page, findings = render(report).encode(), (json.dumps(report.to_json(), indent=1) + "\n").encode("ascii")
+    write_whole(output / "findings.json", findings)
+    write_whole(output / "index.html", page)
     for finding in worst_first(report.findings):
         click.echo(f"{finding.verdict:12} {finding.policy:12} {finding.stand:12} {finding.attack}")
     for left in report.not_run:
@@ -178,7 +179,7 @@ def main(
     if not trials:
         raise InputError("nothing to audit: none of these attacks stands there", hint="give other --attack or --stand")
     with tqdm(total=trials, unit="attack", disable=None) as progress:
-        made_with = {"code": code_digest()}
+        made_with = {CODE: code_digest()}
         stores = [Store.open(output / "work", job.name, job.options | made_with) for job in jobs]
         found = [audit(job, store, progress) for job, store in zip(jobs, stores, strict=True)]
     report = Report(
@@ -189,6 +190,7 @@ def main(
         not_run=[left for results in found for left in results.not_run],
         appearances=[results.appearance for results in found],
         environment=environment(),
+        made_on=[one for store in stores for one in store.made_on],
         command=command_line(context),
         seed=seed,
     )

@@ -107,6 +107,11 @@ class Place:
         """Ids of the keys that the frames are under."""
         return sorted(self.session().grants)
 
+    @property
+    def recorded(self) -> str:
+        """The same in one word, as a recipe has it in ``replays``."""
+        return "+".join(self.keys)
+
     def session(self) -> Session:
         """An authorised host of these frames."""
         return inference.open_session(
@@ -196,13 +201,23 @@ def viewed(samples: NDArray[np.uint16]) -> NDArray[np.uint8]:
 
 
 def stranger_images(place: Place, split: str, data: Cifar10) -> Cifar10:
-    """The private images of a split as they lie in the files, with their labels; every signature is verified."""
+    """The private images of a split as they lie in the files, with their labels; every signature is verified.
+
+    Raises:
+        InputError: the replay does not hold every image of the data set in its order, or read_shard refuses a shard.
+    """
     manifest, grants = read_manifest(place.shards(split)), place.session().grants
-    found, labels = [], []
+    found, labels, indices = [], list[int | None](), list[int]()
     for number in tqdm(range(len(manifest.shards)), desc=f"private {split} images", unit="shard", disable=None):
         samples = read_shard(place.shards(split), manifest, number, data)
         found.append(viewed(np.stack([decode(sample.frame, grants).samples for sample in samples])))
         labels += [sample.label for sample in samples]
+        indices += [sample.info["index"] for sample in samples]
+    if indices != list(range(len(data.labels))):
+        raise InputError(
+            f"{place.shards(split)} does not hold the {len(data.labels):,} images of {split} in their order",
+            hint="replay the data set again",
+        )
     return Cifar10(np.concatenate(found), np.array(labels, np.uint8))
 
 

@@ -44,6 +44,11 @@ class Recipe:
     data: str = PLAIN
 
 
+def protection_of(transform: str, private: str) -> str:
+    """What protects the images that a network sees: a peer or a setting, of which only one can be given, or PLAIN."""
+    return transform if private == PLAIN else private
+
+
 #: What each member of a recipe has to be.
 RECIPE_FORM = get_type_hints(Recipe) | {"precision": PRECISIONS}
 #: Members that older results lack, which were of plain images and of weights that were drawn.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 
 import torch
@@ -17,7 +18,7 @@ from inference.models import CIFAR10_MEAN, CIFAR10_STD
 from keyvault.files import write_whole
 from peers.registry import PEERS
 from private_replays import SETTINGS
-from recipe import PLAIN, Recipe
+from recipe import PLAIN, Recipe, protection_of
 from training import Split, Training, measure
 from training_runs import RESULT, read_run, unseen
 
@@ -26,6 +27,17 @@ def stored(tensor: Tensor) -> Tensor:
     """A tensor as a file of weights has it: kernels and matrices in float16, batch norms and biases as they are."""
     found = tensor.detach().cpu().contiguous()
     return found.half() if found.dim() > 1 else found
+
+
+def packed(weights: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
+    """A safetensors file whose bytes depend on its content alone: ``save`` has metadata in another order each time."""
+    content = save(weights, metadata=metadata)
+    begin = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:begin])
+    header["__metadata__"] = dict(sorted(metadata.items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[begin:]
 
 
 def released(training: Training, folder: Path) -> Accuracy | None:
@@ -52,8 +64,8 @@ def write_release(training: Training, splits: dict[str, Split], folder: Path, *,
     weights = {name: stored(tensor) for name, tensor in network.state_dict().items()}
     network.load_state_dict(weights)
     held_out, test = measure(network, splits["held out"]), measure(network, splits["test"])
-    protection = recipe.transform if recipe.private == PLAIN else recipe.private
-    content = save(weights, metadata=weights_metadata(recipe.model, holds_out=holds_out, protection=protection))
+    protection = protection_of(recipe.transform, recipe.private)
+    content = packed(weights, weights_metadata(recipe.model, holds_out=holds_out, protection=protection))
     write_whole(folder / f"{recipe.model}.safetensors", content)
     parameters = sum(p.numel() for p in network.parameters())
     options = "\n".join(f"- {name.replace('_', ' ')}: {value}" for name, value in asdict(recipe).items())
@@ -66,7 +78,7 @@ def write_release(training: Training, splits: dict[str, Split], folder: Path, *,
         f"{_accuracies(held_out, test, holds_out=holds_out)}\n"
         f"## Command\n\n`python tools/train_cifar10.py --model {recipe.model} --data DIR --epochs {recipe.epochs} "
         f"--batch {recipe.batch} --lr {recipe.learning_rate} --seed {recipe.seed} --precision {recipe.precision} "
-        f"{_protection_options(recipe)} -o DIR`\n\n"
+        f"{_further_options(training)} -o DIR`\n\n"
         f"PyTorch {torch.__version__}, {_devices(training)}; {_history(training)}.\n\n## Recipe\n\n"
         f"SGD with Nesterov momentum, one cycle, moving average of weights.\n\n{options}\n"
     )
@@ -76,6 +88,7 @@ def write_release(training: Training, splits: dict[str, Split], folder: Path, *,
         "parameters": parameters,
         "accuracy": {"held out": asdict(held_out), "test": asdict(test)},
         "holds_out": holds_out,
+        "weights": sha256(content).hexdigest(),
         "device": _devices(training),
         "environments": training.environments,
     }
@@ -105,10 +118,13 @@ def _protected(recipe: Recipe) -> str:
     return f"All of these images, as those trained on, {what}. Of plain images this says nothing.\n\n"
 
 
-def _protection_options(recipe: Recipe) -> str:
+def _further_options(training: Training) -> str:
+    """Of a model card's command: the device, what protects the images, and the weights that it began with."""
+    recipe = training.recipe
+    device = "--device cuda " if any(run["device"] == "cuda" for run in training.environments) else ""
+    private = f" --private {recipe.private} --replays DIR" if recipe.private != PLAIN else ""
     start = " --init WEIGHTS" if recipe.init != PLAIN else ""
-    private = f" --private {recipe.private}" if recipe.private != PLAIN else ""
-    return f"--transform {recipe.transform}{private}{start}"
+    return f"{device}--transform {recipe.transform}{private}{start}"
 
 
 def _devices(training: Training) -> str:

@@ -2,8 +2,9 @@
 
 Times every transformation and network, measures how well protected images compress, takes accuracies from finished
 runs of train_cifar10 and verdicts from an audit, and writes docs/results/DATE-table2.json and .md; what lacks runs or
-an audit, or takes another number of images, says so in its name.  Whatever was measured is kept in the work folder:
-stop it at any time, and the same command goes on.  What has not been trained is printed as not trained.
+an audit, or takes another number of images, says so in its name.  A run counts if it began with drawn weights and is of
+the images at hand.  Whatever was measured is kept in the work folder: stop it at any time, and the same command goes
+on.  What has not been trained is printed as not trained.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ import torch
 from tqdm import tqdm
 
 import cifar10
-from dated_results import write_dated
+from counted_runs import AtHand, Run, counted_runs
+from dated_results import occasion, write_dated
+from fingerprint import files_digest
 from json_files import read_kept
 from kept_results import command_line
 from keyvault.console import Command
@@ -32,17 +35,18 @@ from keyvault.files import make_folder, write_whole
 from measure import environment
 from peers.block_cipher import Images
 from peers.registry import PEERS
+from recipe import PLAIN
 from table2.cost import compress, time_transformations
 from table2.inference_cost import measure_inference
-from table2.table import render, row, verdict_of
+from table2.table import render, row, runs_of, verdict_of
 from training_runs import find_runs
 
 DEFAULT_FOLDER = Path(__file__).parents[1] / "docs" / "results"
+PEERS_CODE = Path(__file__).parent / "peers"
 IMAGES, MOST_IMAGES = 500, 1000
 
 _SIZES = {"png": int, "webp": int}
 _TIME = {"microseconds": float, "ratio": float}
-_TIMES = {"transformations": {str: _TIME}, "environment": dict}
 _OF_A_PEER = {
     "compression": {"protected": _SIZES, "plain": _SIZES, "images": int},
     "inference": ({"parameters": int, "ratio": float}, None),
@@ -56,6 +60,7 @@ class Effort:
     """What is measured and how thoroughly; results of another effort are not mixed with these.
 
     Attributes:
+        peers: SHA-256 of the code of all peers.
         scenes: SHA-256 of the images that are protected.
         images: how many they are.
         batch: of inference.
@@ -64,6 +69,7 @@ class Effort:
         threads: of PyTorch.
     """
 
+    peers: str
     scenes: str
     images: int
     batch: int
@@ -90,7 +96,7 @@ class Work:
             found = read_kept(path, {"effort": dict, "measured": form}, "what was measured of peers", _comparable)
             if found["effort"] != asdict(self.effort):
                 hint = "remove it, or give another work folder"
-                raise InputError(f"{path} was measured with other options or of other images", hint=hint)
+                raise InputError(f"{path} was measured by other code, with other options or of other images", hint=hint)
             return dict(found["measured"])
         measured = {**measure(), "environment": environment()}
         write_whole(path, json.dumps({"effort": asdict(self.effort), "measured": measured}, indent=1).encode("ascii"))
@@ -103,7 +109,8 @@ class Work:
             found = time_transformations(PEERS, images, seed=self.effort.seed, rounds=self.effort.rounds)
             return {"transformations": {name: asdict(one) for name, one in found.items()}}
 
-        return self.kept(TIMES, _TIMES, measure)
+        of_peers: dict[Any, Any] = {str: _TIME, **dict.fromkeys(PEERS, _TIME)}
+        return self.kept(TIMES, {"transformations": of_peers, "environment": dict}, measure)
 
     def peer(self, name: str, images: Images) -> dict[str, Any]:
         """What one peer costs besides, as JSON values."""
@@ -141,10 +148,19 @@ def result_name(images: int, *, runs: bool, audit: bool) -> str:
     return "-".join([*parts, *(f"without-{what}" for what, given in (("runs", runs), ("audit", audit)) if not given)])
 
 
+def peers_digest() -> str:
+    """SHA-256 of all that is written of the peers, hexadecimal."""
+    return files_digest(sorted(PEERS_CODE.rglob("*.py")))
+
+
 def occasions(measured: Iterable[dict[str, Any]]) -> list[str]:
     """On which days and machines it was measured."""
-    found = [one["environment"] for one in measured]
-    return sorted({f"on {one['date'][:10]} on {one['processor']}, {one['processors_usable']} cores" for one in found})
+    return sorted({f"on {occasion(one['environment'])}" for one in measured})
+
+
+def objection_to(run: Run, at_hand: AtHand) -> str | None:
+    """Why a run does not count, or None if it does: rows are of networks that were trained from the beginning."""
+    return at_hand.objection(run) if run["recipe"]["init"] == PLAIN else "it began with weights of another training"
 
 
 @click.command(cls=Command, name="reproduce_table2", context_settings={"help_option_names": ["-h", "--help"]})
@@ -164,11 +180,15 @@ def main(context: click.Context, /, **options: Any) -> None:
     torch.set_num_threads(options["threads"])
     cv2.setNumThreads(1)
     torch.manual_seed(options["seed"])
-    trained = find_runs(options["runs"]) if options["runs"] else []
+    trained = counted_runs(
+        find_runs(options["runs"]) if options["runs"] else {},
+        lambda run: any(runs_of(name, [run]) for name in PEERS),
+        partial(objection_to, at_hand=AtHand(partial(cifar10.load, options["data"]), {})),
+    )
     audit = read_audit(options["audit"])
     scenes = cifar10.load(options["data"], "test").images[: options["images"]]
     given = {name: options[name] for name in ("images", "batch", "rounds", "seed", "threads")}
-    work = Work(options["work"], Effort(sha256(scenes.tobytes()).hexdigest(), **given))
+    work = Work(options["work"], Effort(peers_digest(), sha256(scenes.tobytes()).hexdigest(), **given))
     make_folder(work.folder)
     make_folder(options["output"])
     times = work.times(scenes)
@@ -176,7 +196,7 @@ def main(context: click.Context, /, **options: Any) -> None:
     rows = [
         row(
             name,
-            cost | {"transformation": times["transformations"].get(name)},
+            cost | {"transformation": times["transformations"][name]},
             trained,
             verdict_of(name, audit["findings"]),
         )
@@ -189,7 +209,7 @@ def main(context: click.Context, /, **options: Any) -> None:
         "audit": {"command": audit["command"], "date": audit["environment"]["date"]} if options["audit"] else None,
         "rows": rows,
     }
-    name = result_name(options["images"], runs=bool(options["runs"]), audit=bool(options["audit"]))
+    name = result_name(options["images"], runs=bool(trained), audit=bool(options["audit"]))
     write_dated(name, result, render(result), options["output"])
 
 

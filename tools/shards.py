@@ -94,7 +94,7 @@ def read_manifest(folder: Path) -> Manifest:
         value = json.loads(path.read_bytes())
     except OSError as error:
         raise InputError(f"no shards in {folder}: {error.strerror}", hint="replay_dataset.py makes them") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not JSON", hint="replay the data set into another folder") from error
     try:
         if value["version"] != _VERSION:
@@ -151,9 +151,14 @@ def iter_shard(path: Path) -> Iterator[Sample]:
 def _sample(path: Path, key: str, members: dict[str, bytes]) -> Sample:
     try:
         label = int(members["cls"]) if "cls" in members else None
-        return Sample(key, members["dng"], label, json.loads(members["json"]))
-    except (KeyError, ValueError) as error:
-        raise InputError(f"sample {key} of shard {path} is incomplete: {error}") from error
+        info = json.loads(members["json"])
+        if not isinstance(info, dict):
+            raise ValueError(f"{key}.json is no object")
+        return Sample(key, members["dng"], label, info)
+    except (KeyError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"sample {key} of shard {path} is incomplete: {error}", hint="replay the data set again"
+        ) from error
 
 
 class ShardFile:

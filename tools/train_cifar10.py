@@ -11,19 +11,16 @@ in the way of a peer (tools/peers); --private takes private frames of every imag
 from __future__ import annotations
 
 import sys
-from hashlib import sha256
 from pathlib import Path
 
 import click
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 import cifar10
 from accuracy import Accuracy
 from checkpoints import stored_precision
-from cifar10 import TRAINED_IMAGES, TRAINING_IMAGES
-from fingerprint import file_digest, weights_hold_out
+from cifar10 import TRAINED_IMAGES, TRAINING_IMAGES, Cifar10
+from fingerprint import check_protection, file_digest, weights_hold_out
 from inference.errors import DeviceUnavailableError
 from inference.weights import load_weights
 from keyvault.console import Command, FiniteRange
@@ -31,12 +28,13 @@ from keyvault.errors import InputError
 from keyvault.files import make_folder
 from peers.registry import PEERS
 from private_replays import DEFAULT_REPLAYS, SETTINGS, place_of, prepare, stranger_images
-from recipe import PLAIN, PRECISIONS, Recipe
+from recipe import PLAIN, PRECISIONS, Recipe, protection_of
 from release import released, write_release
 from training import (
     TRAINABLE,
     Split,
     Training,
+    check_steps,
     fastest_precision,
     input_side,
     measure,
@@ -46,11 +44,12 @@ from training import (
 MAX_SEED = 2**32 - 1
 
 
-def _split(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Split:
-    return Split(torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels).long())
+def split_of(data: Cifar10) -> Split:
+    """Images and labels as tensors."""
+    return Split(torch.from_numpy(data.images).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(data.labels).long())
 
 
-def load_splits(folder: Path, private: str = PLAIN, replays: Path = DEFAULT_REPLAYS) -> dict[str, Split]:
+def load_parts(folder: Path, private: str = PLAIN, replays: Path = DEFAULT_REPLAYS) -> dict[str, Cifar10]:
     """The images trained on, the 5,000 held out, and the test file; as private frames show them, if that is asked."""
     train, test = cifar10.load(folder, "train"), cifar10.load(folder, "test")
     if len(train.labels) != TRAINING_IMAGES:
@@ -62,17 +61,10 @@ def load_splits(folder: Path, private: str = PLAIN, replays: Path = DEFAULT_REPL
         place = prepare(SETTINGS[private], replays, folder)
         train, test = stranger_images(place, "train", train), stranger_images(place, "test", test)
     return {
-        "train": _split(train.images[:TRAINED_IMAGES], train.labels[:TRAINED_IMAGES]),
-        "held out": _split(train.images[TRAINED_IMAGES:], train.labels[TRAINED_IMAGES:]),
-        "test": _split(test.images, test.labels),
+        "train": train.part(0, TRAINED_IMAGES),
+        "held out": train.part(TRAINED_IMAGES),
+        "test": test,
     }
-
-
-def digest(split: Split) -> str:
-    """SHA-256 of images and labels, hexadecimal."""
-    found = sha256(split.images.numpy().data)
-    found.update(split.labels.numpy().data)
-    return found.hexdigest()
 
 
 def protect_unseen(training: Training, splits: dict[str, Split]) -> None:
@@ -82,15 +74,16 @@ def protect_unseen(training: Training, splits: dict[str, Split]) -> None:
             splits[name] = Split(protect(splits[name].images, training.transform), splits[name].labels)
 
 
-def begin_with(start: Path | None, model: str) -> tuple[str, bool]:
+def begin_with(start: Path | None, model: str, protection: str) -> tuple[str, bool]:
     """SHA-256 of the weights to begin with, and whether they too never saw the last 5,000 images.
 
     Raises:
-        WeightsError: they cannot be read, or do not fit.
+        WeightsError: they cannot be read, do not fit, or are of images that were protected in another way than these.
     """
     if start is None:
         return PLAIN, True
     load_weights(TRAINABLE[model](), start)  # refused before images are replayed
+    check_protection(start, protection, "give weights of plain images, or of images protected as these are")
     return file_digest(start), weights_hold_out(start, model)
 
 
@@ -155,19 +148,20 @@ def main(
     if threads:
         torch.set_num_threads(threads)
     side, place = input_side(model, transform), _device(device)
-    init, holds_out = begin_with(start, model)
-    loaded = load_splits(data, private, replays)
-    splits = {name: split.to(place) for name, split in loaded.items()}
+    check_steps(epochs, batch, TRAINED_IMAGES)
+    init, holds_out = begin_with(start, model, protection_of(transform, private))
+    loaded = load_parts(data, private, replays)
+    splits = {name: split_of(part).to(place) for name, part in loaded.items()}
     make_folder(output)
     precision = precision or stored_precision(output) or fastest_precision(model, batch, place, side)
-    keys = PLAIN if private == PLAIN else "+".join(place_of(SETTINGS[private], replays).keys)
+    keys = PLAIN if private == PLAIN else place_of(SETTINGS[private], replays).recorded
     recipe = Recipe(
         *(model, epochs, batch, lr, seed, precision),
         transform=transform,
         private=private,
         init=init,
         replays=keys,
-        data=digest(loaded["train"]),
+        data=loaded["train"].digest,
     )
     training = Training(recipe, output, place, TRAINED_IMAGES, start)
     training.resume()

@@ -31,6 +31,8 @@ from recipe import PLAIN, PRECISIONS, Recipe
 #: Every network that can be trained: the package's own and the peers'.
 TRAINABLE = {**MODELS, **NETWORKS}
 
+#: Share of the steps in which the learning rate rises to its peak.
+RISING = 0.2
 #: Between checkpoints within an epoch.
 SAVE_SECONDS = 600
 
@@ -52,6 +54,16 @@ class Split:
 def normalise(images: Tensor) -> Tensor:
     """uint8 (N, 3, H, W) to the network's input."""
     return normalised(images, CIFAR10_MEAN, CIFAR10_STD).contiguous(memory_format=torch.channels_last)
+
+
+def check_steps(epochs: int, batch: int, images: int) -> None:
+    """Raise InputError unless a training has so many steps that the learning rate rises before it falls."""
+    steps = epochs * (images // batch)
+    if steps * RISING <= 1:
+        raise InputError(
+            f"{steps} steps are too few: the learning rate rises in the first {RISING:.0%} of them",
+            hint="give more --epochs or a smaller --batch",
+        )
 
 
 def protection(recipe: Recipe) -> Protect | None:
@@ -152,7 +164,7 @@ class Training:
             self.optimiser,
             recipe.learning_rate,
             total_steps=recipe.epochs * self._steps,
-            pct_start=0.2,
+            pct_start=RISING,
             cycle_momentum=False,
         )
         self.epoch, self.step, self.loss = 0, 0, 0.0

@@ -12,21 +12,21 @@ from json_files import read_json, read_kept
 from recipe import PLAIN, recipe_of
 
 RESULT = "result.json"
-_HELD_OUT, _TEST = "held out", "test"
+HELD_OUT, TEST = "held out", "test"
 _COUNTS = {"correct": int, "total": int}
-_RUN = {"recipe": dict, "parameters": int, "accuracy": {_HELD_OUT: _COUNTS, _TEST: _COUNTS}, "device": str}
+_RUN = {"recipe": dict, "parameters": int, "accuracy": {HELD_OUT: _COUNTS, TEST: _COUNTS}, "device": str}
 
 #: Where a model card says how many epochs, in which precision and on what a network was trained.
 _CARD = (r"^- epochs: (\d+)$", r"--precision (\w+)", r"^PyTorch [^,\n]+, ((?:cpu|cuda)(?:, (?:cpu|cuda))*)")
 
 
-def find_runs(folder: Path) -> list[dict[str, Any]]:
-    """Results of finished trainings in the folders of FOLDER, at any depth; other tools' results are left alone.
+def find_runs(folder: Path) -> dict[Path, dict[str, Any]]:
+    """Results of finished trainings in the folders of FOLDER, at any depth, by file; those of other tools are left.
 
     Raises:
         InputError: one of them is damaged.
     """
-    return [read_run(path) for path in sorted(folder.rglob(RESULT)) if is_run(path)]
+    return {path: read_run(path) for path in sorted(folder.rglob(RESULT)) if is_run(path)}
 
 
 def is_run(path: Path) -> bool:
@@ -53,7 +53,7 @@ def _countable(run: dict[str, Any]) -> bool:
 def unseen(run: dict[str, Any]) -> Accuracy:
     """On images never trained on: all that were held out, or the test file alone if the run's start saw the others."""
     parts = {name: Accuracy(part["correct"], part["total"]) for name, part in run["accuracy"].items()}
-    return parts[_HELD_OUT] + parts[_TEST] if run["holds_out"] else parts[_TEST]
+    return parts[HELD_OUT] + parts[TEST] if run["holds_out"] else parts[TEST]
 
 
 def budget(run: dict[str, Any]) -> str:

@@ -9,26 +9,36 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from audit.appearance import Appearance
 from audit.attack import Attack, DoesNotApplyError, refusals
 from audit.finding import Finding, Interval, Scale, Stand, Verdict, judge, worst_first
-from audit.intervals import few_shares_interval, mean_interval, share_interval
+from audit.intervals import few_shares_interval, mean_interval, share_interval, with_spread
 from audit.policy_jobs import PolicyAudit
 from audit.report import NotRun
 from audit.scenes import Source
 from audit.store import Store
 from audit.subjects import subject
 from keyvault.errors import InputError, OutputError, PolicyError, PrivcamError
+from measure import environment
 
 SCALE = Scale("share", 0.1, 0.5)
 
 
-def finding(verdict: Verdict, low: float = 0.2) -> Finding:
+#: Of findings with each verdict: interval, and whether the control broke.
+FIGURES = {
+    Verdict.FAIL: (Interval(0.6, 0.9, 0.55), True),
+    Verdict.WARN: (Interval(0.2, 0.9, 0.15), True),
+    Verdict.INCONCLUSIVE: (Interval(0.2, 0.9, 0.15), False),
+    Verdict.PASS: (Interval(0.05, 0.3, 0.02), True),
+}
+
+
+def finding(verdict: Verdict) -> Finding:
     pictures = {"a": np.arange(4, dtype=np.uint8).reshape(2, 2)}
-    return Finding(
-        "x", Stand.FILE, "p", 0.3, "share", 0.1, 0.5, Interval(low, 0.9, 0.15), True, verdict, 5, pictures=pictures
-    )
+    figures = FIGURES[verdict]
+    return Finding("x", Stand.FILE, "p", 0.3, "share", 0.1, 0.5, *figures, verdict, 5, pictures=pictures)
 
 
 @pytest.mark.parametrize(
@@ -51,13 +61,29 @@ def test_one_rule_for_verdicts(sure: float, low: float, high: float, broke: bool
     assert judge(SCALE, Interval(low, high, sure), broke) == verdict
 
 
-@pytest.mark.parametrize(("chance", "trials"), [(0.1, 400), (1e-3, 1000), (0.3, 50)])
+@pytest.mark.parametrize(
+    ("chance", "trials", "tries"),
+    [(0.1, 400, 1), (1e-3, 1000, 1), (0.3, 50, 1), (1 / 10400, 400, 1), (1 / 1400, 400, 1), (1 / 11000, 1000, 5)],
+)
 @pytest.mark.parametrize("fail", [0.5, 1e-4])
-def test_of_a_thousand_attacks_that_find_nothing_few_leak(chance: float, trials: int, fail: float) -> None:
-    hits = np.random.default_rng(0).binomial(trials, chance, 5000)
-    verdicts = [judge(Scale("share", chance, fail), share_interval(int(n), trials), control_broke=True) for n in hits]
-    leaks = sum(verdict in (Verdict.FAIL, Verdict.WARN) for verdict in verdicts)
-    assert 0 < leaks < 50
+def test_of_a_thousand_attacks_that_find_nothing_one_leaks_at_most(
+    chance: float, trials: int, tries: int, fail: float
+) -> None:
+    leaks = 0.0
+    for hits in range(trials + 1):
+        found = judge(Scale("share", chance, fail), share_interval(hits, trials, tries), control_broke=True)
+        leaks += binom.pmf(hits, trials, chance) * (found in (Verdict.FAIL, Verdict.WARN))
+    assert 0 < leaks <= 1e-3
+
+
+def test_the_luck_that_all_values_share_leaks_as_rarely() -> None:
+    rng = np.random.default_rng(0)
+    leaks = 0
+    for luck in rng.normal(0, 0.02, 4000):
+        own = luck + rng.normal(0, 0.006)
+        interval = with_spread(Interval(own - 1.96 * 0.006, own + 1.96 * 0.006, own - 3.09 * 0.006), own, 0.02)
+        leaks += judge(Scale("correlation", 0.0, 0.5), interval, control_broke=True) is Verdict.WARN
+    assert 0 < leaks < 12
 
 
 def test_few_sets_that_find_nothing_leak_as_rarely() -> None:
@@ -97,8 +123,12 @@ def test_nothing_fails_below_chance(sure: float, verdict: str) -> None:
 
 
 def test_findings_survive_json_and_come_worst_first() -> None:
-    one = finding(Verdict.FAIL)
-    assert Finding.from_json(one.to_json()).to_json() == one.to_json()
+    for verdict in Verdict:
+        one = finding(verdict)
+        assert Finding.from_json(one.to_json()).to_json() == one.to_json()
+        other = next(v for v in Verdict if v is not verdict)
+        with pytest.raises(InputError, match="does not follow from its figures"):
+            Finding.from_json(replace(one, verdict=other).to_json())
     assert [f.verdict for f in worst_first([finding(v) for v in reversed(Verdict)])] == list(Verdict)
 
 
@@ -108,7 +138,7 @@ def test_findings_survive_json_and_come_worst_first() -> None:
         *(("score", value) for value in ("high", True, None, float("nan"))),
         *(("level", float("inf")), ("control_broke", 1)),
         *(("interval", value) for value in ([0, "x"], [1, 0], [0], 3)),
-        *(("sure", value) for value in ("x", 0.5, float("nan"))),
+        *(("sure", value) for value in ("x", 0.7, float("nan"))),
         *(("pictures", value) for value in ("x", {"a": 3}, {"a": "AAAA"}, {"a": "UEsDBA=="})),
         *(("frames", 2.5), ("smallest_breaking", "1"), ("verdict", "good"), ("stand", 1), ("note", 1), ("more", 1)),
     ],
@@ -142,6 +172,10 @@ def store(tmp_path: Path) -> Store:
     return Store.open(tmp_path, "p", {"seed": 1})
 
 
+def in_a_file(result: dict[str, Any]) -> str:
+    return json.dumps({"environment": environment(), "result": result})
+
+
 def kept(store: Store, made: Finding | Exception) -> Finding | NotRun:
     return store.kept("x", Stand.FILE, lambda: made if isinstance(made, Finding) else fails(made))
 
@@ -152,6 +186,8 @@ def test_results_are_kept_and_so_is_that_an_attack_does_not_apply(store: Store) 
     again = kept(store, AssertionError("made again"))
     assert isinstance(again, Finding)
     assert again.to_json() == one.to_json()
+    (made, read) = store.made_on
+    assert made["date"] == read["date"]
     left = store.kept("y", Stand.FILE, lambda: fails(DoesNotApplyError("too few", hint="more")))
     assert left == NotRun("y", Stand.FILE, "p", "too few; more")
     assert store.kept("y", Stand.FILE, lambda: fails(AssertionError("made again"))) == left
@@ -183,11 +219,12 @@ def test_only_what_an_attack_refuses_of_its_evidence_does_not_apply() -> None:
     "content",
     [
         *("", "3", "[]", '{"reason": 3}', '{"attack": "x"}', '{"score": "high"}'),
-        json.dumps({"attack": "x", "stand": "file", "policy": "p", "reason": 3}),
-        json.dumps({"attack": "x", "stand": "file", "policy": "other", "reason": "too few"}),
-        json.dumps(finding(Verdict.PASS).to_json() | {"score": "high"}),
-        json.dumps(replace(finding(Verdict.PASS), attack="y").to_json()),
-        json.dumps(replace(finding(Verdict.PASS), frames=10**400).to_json() | {"score": 10**400}),
+        in_a_file({"attack": "x", "stand": "file", "policy": "p", "reason": 3}),
+        in_a_file({"attack": "x", "stand": "file", "policy": "other", "reason": "too few"}),
+        in_a_file(finding(Verdict.PASS).to_json() | {"score": "high"}),
+        json.dumps(finding(Verdict.PASS).to_json()),
+        in_a_file(replace(finding(Verdict.PASS), attack="y").to_json()),
+        in_a_file(replace(finding(Verdict.PASS), frames=10**400).to_json() | {"score": 10**400}),
     ],
 )
 def test_damaged_results_are_refused_with_the_file_to_delete(store: Store, tmp_path: Path, content: str) -> None:

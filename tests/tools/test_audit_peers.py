@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from click.testing import CliRunner, Result
 
 import cifar10
 import privacy_audit
-from audit import peer_attacks, peer_learning, peer_subjects
+from audit import peer_attacks, peer_learning, peer_pairs, peer_subjects
 from audit.finding import Verdict
 from audit.peer_attacks import correlation, known_plaintext, reidentification, single_frame
 from audit.peer_evidence import PeerAttack, PeerEvidence
@@ -97,6 +98,47 @@ def test_a_control_that_holds_leaves_the_verdict_open(attack: PeerAttack, monkey
     assert run(attack, replace(under, control=noise, inside=noise, alike=noise)).verdict is Verdict.INCONCLUSIVE
 
 
+def noise_in(*shape: int) -> np.ndarray:
+    return np.random.default_rng(shape).random(shape)
+
+
+#: An attack, a peer, what the attack goes by there, and what takes that away.
+WAYS: list[tuple[str, str, str, Any]] = [
+    ("correlation", "ele", "block_series", lambda images, _: 255 * noise_in(len(images), 64, 1)),
+    ("correlation", "key-nets", "colours_together", lambda series: 255 * noise_in(len(series), 1024, 3)),
+    ("known_plaintext", "key-nets", "by_lines", lambda *_: lambda images: images),
+    ("single_frame", "le", "from_tiles", lambda protected: noise_in(len(protected), 32, 32)),
+    ("single_frame", "defocus-1", "deconvolve", lambda private, *_: noise_in(*private.shape)),
+    ("reidentification", "le", "thumbnail", lambda images: noise_in(len(images), 3)),
+]
+
+
+@pytest.mark.parametrize(("name", "key", "way", "cut"), WAYS, ids=[f"{one[0]} {one[2]}" for one in WAYS])
+def test_an_attack_that_loses_its_way_says_nothing(
+    name: str, key: str, way: str, cut: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer_learning, "KEYS", 4)
+    attack, under = all_peer_attacks()[name], evidence(key)
+    assert run(attack, under).verdict is not Verdict.INCONCLUSIVE
+    monkeypatch.setattr(f"audit.peer_attacks.{name}.{way}", cut)
+    monkeypatch.setitem(reidentification.FEATURES, reidentification.THUMBNAIL, reidentification.thumbnail)
+    correlation.solve.cache_clear()
+    assert run(attack, evidence(key)).verdict is Verdict.INCONCLUSIVE
+
+
+def test_known_pairs_without_a_way_to_halves_say_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peer_pairs, "by_moves", lambda *_: None)
+    monkeypatch.setattr(peer_pairs, "_FEWEST_FOR_LINES", 99)
+    assert run(known_plaintext.PEER_ATTACK, evidence("ele")).verdict is Verdict.INCONCLUSIVE
+
+
+def test_what_single_pictures_tell_is_not_the_luck_of_one_key() -> None:
+    one = evidence("le").material
+    blank = replace(one, plain=np.full_like(one.plain, 0x2D))
+    assert len(np.unique(blank.own(blank.plain), axis=0)) == 1
+    assert len(np.unique(blank.each_alone().private, axis=0)) == len(blank)
+
+
 def test_no_control_gives_an_attack_more_than_the_peer_does() -> None:
     under = evidence("le")
     fewer = replace(under.material, known=under.material.known[:9], known_labels=under.material.known_labels[:9])
@@ -106,12 +148,12 @@ def test_no_control_gives_an_attack_more_than_the_peer_does() -> None:
 
 
 def test_three_hits_of_fifty_that_chance_explains_do_not_break_a_peer(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = {"one": np.where(np.arange(50) < 3, np.arange(50), -1)}
+    found = {reidentification.THUMBNAIL: np.where(np.arange(50) < 3, np.arange(50), -1)}
     images = pictures(60)
     scenes = Scenes(images[:50], np.zeros(50, np.int64), images[50:], np.zeros(10, np.int64))
     peers = {name: protect(name, one, scenes, 3) for name, one in {"etc": PEERS["etc"], **_CONTROLS}.items()}
     under = PeerEvidence("peer:etc", peers["etc"], peers[CONTROL], peers[INSIDE], peers[ALIKE])
-    of_control = {"one": np.arange(50)}
+    of_control = dict.fromkeys(reidentification.FEATURES, np.arange(50))
     monkeypatch.setattr(reidentification, "found", lambda one: found if one.key == "etc" else of_control)
     judged = run(reidentification.PEER_ATTACK, under)
     assert reidentification.BROKEN < judged.interval.low < judged.chance

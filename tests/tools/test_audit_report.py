@@ -38,6 +38,7 @@ def report() -> Report:
         not_run=[NotRun("two", Stand.MEMORY, "fixed", "it wants 300 frames")],
         appearances=[Appearance("fixed", 20, 0.02, 0.987, 0.31, 7.5, 8)],
         environment=environment(),
+        made_on=[environment(), environment() | {"date": "2020-02-20T00:00:00+00:00", "processor": NASTY}],
         command="python tools/privacy_audit.py",
         seed=1,
     )

@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 from audit.attacks import fixed_pattern, histogram_classifier, reidentification, weak_seed
 from audit.material import white
+from audit.positions import Sensor
 from audit.views import known, picture
 from keyvault.policy import Cfa, Policy
 
@@ -89,13 +90,13 @@ def test_joint_histograms_count_colours() -> None:
 @pytest.mark.parametrize("policy", [STACKED, Policy(2 * SIDE, 2 * SIDE)], ids=["stacked", "mosaic"])
 def test_the_seed_of_a_weak_generator_is_found_from_one_frame(policy: Policy) -> None:
     plain, seeds = known(scenes(3), policy), [0, 77, 199]
-    orders = [weak_seed.order(seed, policy.photosites) for seed in seeds]
+    orders = [weak_seed.order(seed, Sensor(policy)) for seed in seeds]
     frames = np.stack([scene[order] for scene, order in zip(plain, orders, strict=True)])
     assert weak_seed.search(frames, policy, range(200)) == seeds
     assert np.array_equal(weak_seed.restored(frames[1:2], orders[1])[0], plain[1])
     tables = np.argsort(orders, axis=1).astype(np.int32)
-    assert (weak_seed.exact(seeds, tables) == 1).all()
-    assert weak_seed.exact([1, 2, 3], tables).max() < 0.03
+    assert (weak_seed.exact(seeds, tables, Sensor(policy)) == 1).all()
+    assert weak_seed.exact([1, 2, 3], tables, Sensor(policy)).max() < 0.03
     assert weak_seed.years(2**256, 1e18) > 1e50
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,9 @@ from audit.intervals import paired_interval, share_interval
 from audit.material import make_material
 from audit.own_home import own_home
 from audit.positions import Sensor
+from audit.views import in_line
 from inference.session import ShuffledFrame
+from keyvault import grant
 from keyvault.errors import InputError
 from keyvault.policy import Cfa, Policy, Unit
 
@@ -64,12 +67,52 @@ def test_the_fixed_key_fails_and_the_default_is_not_told_from_noise(attack: Atta
     assert held.score < broken.score / 2 + 0.15
 
 
-@pytest.mark.parametrize("attack", [weak_seed.ATTACK, wrong_key.ATTACK])
+@pytest.mark.parametrize(("attack", "stand"), [(weak_seed.ATTACK, Stand.MEMORY), (wrong_key.ATTACK, Stand.FILE)])
 @pytest.mark.parametrize("policy", [STACKED, FIXED], ids=["default", "fixed"])
-def test_keys_are_neither_small_nor_nearly_right(attack: Attack, policy: Policy) -> None:
-    found = finding(attack, policy, Stand.FILE, 12)
+def test_keys_are_neither_small_nor_nearly_right(attack: Attack, stand: Stand, policy: Policy) -> None:
+    found = finding(attack, policy, stand, 12)
     assert found.verdict in (Verdict.PASS, Verdict.WARN)
     assert found.score < 0.01
+
+
+@pytest.mark.parametrize(
+    "moves", [{}, {"unit": Unit.QUAD}, {"scope": "row"}, {"scope": "band:4", "unit": Unit.QUAD}], ids=str
+)
+def test_a_small_seed_is_found_whatever_the_policy_moves(
+    moves: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = replace(STACKED, **moves)
+    held = evidence(policy)
+    frames, tables = weak_seed.weakly_shuffled(in_line(held.material.plain), Sensor(policy), np.random.default_rng(5))
+    drawn = replace(held.material, memory=frames.reshape(held.material.memory.shape), tables=tables)
+    found = weak_seed.run(replace(held, material=drawn), Stand.MEMORY, np.random.default_rng(0))
+    assert (found.verdict, found.score) == (Verdict.FAIL, 1)
+
+
+def test_no_seed_is_looked_for_under_a_mask() -> None:
+    with pytest.raises(InputError, match="masked"):
+        finding(weak_seed.ATTACK, STACKED, Stand.FILE)
+
+
+@pytest.fixture
+def public_mask(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Masks under a key that everybody knows, in the camera and on the host."""
+    derived = grant.derive_frame_secrets
+    monkeypatch.setattr(grant, "derive_frame_secrets", lambda *one: replace(derived(*one), mask_key=bytes(32)))
+
+
+@pytest.mark.usefixtures("public_mask")
+def test_a_mask_without_a_secret_fails_at_the_file() -> None:
+    found = finding(wrong_key.ATTACK, STACKED, Stand.FILE, 12)
+    assert (found.score, found.verdict) == (1, Verdict.FAIL)
+    assert "values right with the mask" in found.unit
+
+
+@pytest.mark.usefixtures("public_mask")
+def test_a_mask_without_a_secret_fails_in_memory(large: Evidence) -> None:
+    found = wrong_key.run(large, Stand.MEMORY, np.random.default_rng(0))
+    assert (found.score, found.verdict) == (1, Verdict.FAIL)
+    assert found.unit.endswith("a wrong mask")
 
 
 def test_a_class_that_most_frames_have_is_not_told_from_noise() -> None:
@@ -129,7 +172,7 @@ def large(monkeypatch: pytest.MonkeyPatch) -> Evidence:
 def test_a_key_that_is_one_bit_off_is_as_good_as_any(large: Evidence) -> None:
     found = wrong_key.run(large, Stand.MEMORY, np.random.default_rng(0))
     assert (found.score, found.chance, found.verdict) == (0, 0, Verdict.PASS)
-    assert "with the right key 100.0%, with a wrong mask alone 0.0%" in found.note
+    assert "the right key 100.0%, wrong positions 0.0%, a wrong mask 0.0%" in found.note
 
 
 def test_a_key_whose_bits_do_not_count_fails(large: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,6 +237,16 @@ def test_one_position_of_each_band_stays_by_chance(policy: Policy, chance: float
     under = captured(policy)
     stayed = wrong_key.equal_places(under.opened, under.frames[0], range(256))
     assert sum(stayed) / 256 / np.prod(sensor.grid) == pytest.approx(chance, rel=0.5)
+
+
+def test_half_a_key_shows_in_the_values_too() -> None:
+    under = captured(STACKED)
+    whole = wrong_key.equal_values(under.opened, under.frames[0], range(256))
+    half = wrong_key.equal_values(under.opened, under.frames[0], range(120, 136), wrong_key.first_half)
+    size = under.frames[0].samples.size
+    assert sum(whole) / 256 / size == pytest.approx(1 / 256, rel=0.2)
+    assert half[:8] == [size] * 8
+    assert max(half[8:]) < size / 20
 
 
 def test_even_samples() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import pickle
 from collections.abc import Callable
@@ -84,6 +85,15 @@ def test_the_python_layout(tmp_path: Path, subfolder: str, dump: Callable[[np.nd
     assert np.array_equal(data.labels, LABELS)
 
 
+def test_a_digest_is_of_planes_and_of_labels_as_int64() -> None:
+    data = cifar10.Cifar10(IMAGES, LABELS)
+    content = IMAGES.transpose(0, 3, 1, 2).tobytes() + LABELS.astype(np.int64).tobytes()
+    assert data.digest == hashlib.sha256(content).hexdigest()
+    assert data.digest is data.digest  # computed once
+    assert cifar10.Cifar10(IMAGES, LABELS).part(0, 30).digest == data.digest
+    assert len({data.digest, data.part(1).digest, cifar10.Cifar10(IMAGES, LABELS[::-1]).digest}) == 3
+
+
 class Harmful:
     def __reduce__(self) -> tuple:
         return os.mkdir, ("harm",)
@@ -99,6 +109,12 @@ class Harmful:
         pickle.dumps({b"data": np.zeros((2, 3071), np.uint8), b"labels": [1, 2]}),
         pickle.dumps({b"data": np.zeros((2, 3072), np.uint8), b"labels": [1, 10]}),
         pickle.dumps({b"data": np.zeros((2, 3072), np.uint8), b"labels": Harmful()}),
+        pickle.dumps({b"data": np.zeros((2, 3072), np.uint8), b"labels": [1, 300]}),
+        pickle.dumps({b"data": np.zeros((2, 3072), np.uint8), b"labels": np.array([1, 256])}),
+        pickle.dumps({b"data": np.full((2, 3072), 256), b"labels": [1, 2]}),
+        b"\x80\x02]}U\x01aK\x03sb.",  # AttributeError
+        b"\x80\x02]K\x01K\x02s.",  # IndexError
+        b"\x80\x04\x8e" + b"\xff" * 7 + b"\x0f",  # MemoryError
     ],
 )
 def test_what_is_not_a_python_batch_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:

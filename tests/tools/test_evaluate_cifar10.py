@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 import replay_dataset
 from cifar10 import TRAIN_FILES
 from evaluate_cifar10 import main
+from fingerprint import weights_metadata
 from inference.models.presets import WEIGHTS_FOLDER
 from keyvault.policy import Policy
 from shards import ShardFile, iter_shard, shard_name
@@ -119,7 +120,14 @@ def test_images_that_were_trained_on_are_named(place: Path, tmp_path: Path, monk
     assert f"may be trained on:    {5 * COUNT} of" in evaluate(place, "--weights", "others.safetensors").stdout
 
 
-def check_refusal(result: Result, words: str) -> None:
-    assert result.exit_code == 3, result.output
+def test_weights_of_protected_images_are_no_plain_network(place: Path) -> None:
+    replay(place)
+    state = load_file(WEIGHTS_FOLDER / "resnet20-cifar10.safetensors")
+    save_file(state, "tuned.safetensors", weights_metadata("resnet20", holds_out=True, protection="default"))
+    check_refusal(evaluate(place, "--weights", "tuned.safetensors"), "images protected by default", code=13)
+
+
+def check_refusal(result: Result, words: str, code: int = 3) -> None:
+    assert result.exit_code == code, result.output
     assert result.stderr.count("\n") == 1
     assert words in result.stderr

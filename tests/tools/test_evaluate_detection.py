@@ -77,6 +77,17 @@ def test_precision_needs_annotations(folder: Path) -> None:
         average_precision(open_coco(folder / "instances.json", folder / "images"), perfect())
 
 
+def test_crowds_alone_are_no_annotations_to_compare_with(folder: Path) -> None:
+    content = json.loads((folder / "instances.json").read_text())
+    crowds = [annotation | {"iscrowd": 1} for annotation in content["annotations"]]
+    write(folder, {**content, "annotations": crowds})
+    with pytest.raises(InputError, match="no annotations to compare with, crowds aside"):
+        average_precision(open_coco(folder / "instances.json", folder / "images"), perfect())
+    write(folder, {**content, "annotations": [*crowds[:-1], content["annotations"][-1]]})
+    found = average_precision(open_coco(folder / "instances.json", folder / "images"), perfect())
+    assert found["ap"] == pytest.approx(1)
+
+
 def test_numbers_of_annotations_do_not_change_precision(folder: Path) -> None:
     content = json.loads((folder / "instances.json").read_text())
     for number, annotation in enumerate(content["annotations"]):
@@ -274,6 +285,9 @@ def test_an_interrupted_run_is_taken_up_where_it_stopped(folder: Path) -> None:
         partial.write_text(lines(kept[0], {"kept": damage}))
         with pytest.raises(InputError, match="partial"):
             run(Recorded())
+    partial.write_text(lines(kept[0]) + "[" * 100_000 + "\n")
+    with pytest.raises(InputError, match="does not hold an interrupted run"):
+        run(Recorded())
     for row in (3, [3], [["x"] * 6], [[1.0] * 5]):
         partial.write_text(lines(kept[0], {"kept": {"image": 3, "rows": {**found, "keyed": row}}}))
         with pytest.raises(InputError, match="does not hold detections"):

@@ -47,7 +47,12 @@ def test_the_place_that_does_not_fit_is_named(tmp_path: Path, change: dict[str, 
 
 def test_refusals_name_the_file_to_remove(tmp_path: Path) -> None:
     path = tmp_path / "kept.json"
-    for content, words in (('{"a": 1}', "is not a result: see b"), ("{", "is not a JSON file"), ("[]", "not a result")):
+    for content, words in (
+        ('{"a": 1}', "is not a result: see b"),
+        ("{", "is not a JSON file"),
+        ("[" * 100_000, "is not a JSON file"),
+        ("[]", "not a result"),
+    ):
         path.write_text(content)
         with pytest.raises(InputError, match=words) as refused:
             read_kept(path, {"b": int}, "a result")

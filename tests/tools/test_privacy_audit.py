@@ -47,9 +47,9 @@ class Counted:
         self.runs.append((evidence.name, stand))
         seen = evidence.material.file if stand is Stand.FILE else evidence.material.memory
         bare = np.array_equal(np.sort(seen, axis=None), np.sort(evidence.material.plain, axis=None))
-        verdict = Verdict.FAIL if bare else Verdict.PASS
+        figures = (Interval(0.8, 1, 0.7), True, Verdict.FAIL) if bare else (Interval(0, 0.2, 0), True, Verdict.PASS)
         score = float(generator.random())
-        return Finding("counted", stand, evidence.name, score, "x", 0, 1, Interval(0, 1, 0), True, verdict, len(seen))
+        return Finding("counted", stand, evidence.name, score, "x", 0, 0.5, *figures, len(seen))
 
 
 @pytest.fixture
@@ -283,7 +283,7 @@ def test_what_other_code_has_found_is_not_taken_over(
     attacked.__file__ = str(tmp_path / "attacked.py")
     monkeypatch.setattr(registry, "DECISIVE", (*registry.DECISIVE, attacked))
     before = registry.code_digest()
-    assert "was made with code" in audit(data, "--policy", "default").output
+    assert "made by another state of this program; name another folder" in audit(data, "--policy", "default").output
     (tmp_path / "attacked.py").write_text("KEYS = 2")
     assert registry.code_digest() != before
 
@@ -298,7 +298,42 @@ def test_every_module_that_the_audit_imports_is_among_those_that_decide() -> Non
             if (tools / f"{name}.py").exists():
                 wanted.append(tools / f"{name}.py")
     own = {name for name in seen if (tools / f"{name}.py").exists() or (tools.parent / name).is_dir()}
+    own -= {"measure"}  # says where and when it was
     assert own | {"audit", "peers"} == found
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "profiles/one.toml", "one.py"])
+def test_all_files_of_a_package_that_decides_count(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    package = ModuleType("package")
+    package.__path__ = [str(tmp_path)]
+    monkeypatch.setattr(registry, "DECISIVE", (package,))
+    (tmp_path / "profiles").mkdir()
+    digests = []
+    for content in ("1", "2"):
+        (tmp_path / name).write_text(content)
+        digests.append(registry.code_digest())
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "one.pyc").write_text("3")
+    assert digests == [digests[0], registry.code_digest()]
+    assert digests[0] != digests[1]
+
+
+@pytest.mark.parametrize("text", ["", " ", "default,,64x64"])
+def test_a_policy_without_a_word_is_refused(data: Path, counted: Counted, text: str) -> None:
+    refused = audit(data, "--policy", text)
+    assert (refused.exit_code, refused.output.count("\n")) == (3, 1)
+    assert "empty word" in refused.output
+
+
+def test_findings_are_not_written_without_their_page(
+    data: Path, counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(report: object) -> str:
+        raise InputError("no page")
+
+    monkeypatch.setattr(privacy_audit, "render", broken)
+    assert audit(data, "--policy", "default").exit_code == 3
+    assert not (data.parent / "out" / "findings.json").exists()
 
 
 def _imported(path: Path) -> set[str]:

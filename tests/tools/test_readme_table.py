@@ -76,7 +76,7 @@ def test_a_document_without_markers_is_refused(tmp_path: Path) -> None:
 def test_label_maps_and_boxes_have_a_row_for_each_network(tmp_path: Path) -> None:
     labels = {name: {"equal_to_plain": 0.5, "mean_iou": 0.25} for name in ("plain", "keyed", "substituted", "unkeyed")}
     own = {"options": {"weights": {"file": "some.pth"}}, "figures": {"images": 3, "rows": labels}}
-    boxes = {name: {"agreement": {"equal": 7, "boxes": 1500}} for name in (*labels, "rounding")}
+    boxes = {name: {"agreement": {"equal": 7, "boxes": 1500, "others": 1207}} for name in (*labels, "rounding")}
     drawn = {"options": {"weights": {"random": 0}}, "figures": {"images": 2, "rows": boxes}}
     paths = {
         "segmentation-fcn": _write(tmp_path / "2026-01-01-segmentation-fcn.json", **own),
@@ -89,7 +89,7 @@ def test_label_maps_and_boxes_have_a_row_for_each_network(tmp_path: Path) -> Non
     text = evidence_tables.render(paths, tmp_path)
     assert "| net, a.npz, noise off | 4 | 3, 4 | 3, 4 | 3, 4 |" in text
     assert "| fcn, some.pth | 3 | 25.00 %, 50.00000 % |" in text
-    assert "| ssd, random weights | 2 | 7 of 1,500 |" in text
+    assert "| ssd, random weights | 2 |" + " 7 of 1,500, 1,200 more |" * 4 in text
 
 
 def _report() -> Report:

@@ -16,7 +16,7 @@ import release
 import train_cifar10
 import training
 from accuracy import Accuracy
-from fingerprint import weights_hold_out
+from fingerprint import file_digest, weights_hold_out
 from inference.models.presets import WEIGHTS_FOLDER
 from release import write_release
 from tests.tools.toy_training import equal, make_data, options, take_the_place, toy_training, train
@@ -56,6 +56,7 @@ def test_a_finished_run_writes_its_release_once(data: Path, tmp_path: Path, monk
             one: before[one][0] for one in ("resnet20.md", "result.json")
         }
         assert equal(load_file(run / "resnet20.safetensors"), load(before["resnet20.safetensors"][0]))
+        assert after["resnet20.safetensors"][0] == before["resnet20.safetensors"][0]
 
 
 def test_another_tools_result_is_refused_before_anything_is_trained(
@@ -110,8 +111,12 @@ def test_the_card_tells_where_and_when_every_run_was(
     finished = toy_training(tmp_path)
     finished.environments = [one | change for change in changes]
     write_release(finished, {"held out": images, "test": images}, tmp_path, holds_out=True)
-    assert words in (tmp_path / "resnet20.md").read_text()
-    assert json.loads((tmp_path / "result.json").read_text())["environments"] == finished.environments
+    card = (tmp_path / "resnet20.md").read_text()
+    assert words in card
+    assert ("--device cuda" in card) == any("cuda" in change.values() for change in changes)
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["weights"] == file_digest(tmp_path / "resnet20.safetensors")
+    assert result["environments"] == finished.environments
 
 
 @pytest.mark.parametrize("holds_out", [True, False])
@@ -125,7 +130,7 @@ def test_what_the_start_was_trained_on_counts_as_seen(data: Path, tmp_path: Path
     train(data, tmp_path / "runs" / "one", "--epochs", "1", "--init", str(start))
     weights = tmp_path / "runs" / "one" / "resnet20.safetensors"
     train(data, tmp_path / "runs" / "two", "--epochs", "1", "--init", str(weights))  # what it began with stays seen
-    for name, run in zip(("one", "two"), find_runs(tmp_path / "runs"), strict=True):
+    for name, run in zip(("one", "two"), find_runs(tmp_path / "runs").values(), strict=True):
         assert (run["holds_out"], unseen(run).total) == ((True, 46) if holds_out else (False, 10))
         assert weights_hold_out(tmp_path / "runs" / name / "resnet20.safetensors", "resnet20") == holds_out
         card = (tmp_path / "runs" / name / "resnet20.md").read_text()

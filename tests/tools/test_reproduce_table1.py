@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from image_sources import Item
 from inference.models import CIFAR10_MEAN, CIFAR10_STD, resnet20
 from inference.models.presets import IMAGENET_MEAN, WEIGHTS_FOLDER
 from inference.weights import load_weights
+from kept_results import command_line
 from keyvault.errors import InputError
 from private_replays import SETTINGS, prepare, stranger_images, viewed
 from quad_scenes import quad_scene
@@ -102,7 +103,7 @@ def invoke(data: Path, replays: Path, folder: Path, *more: str) -> Result:
     return CliRunner().invoke(main, [*options, "--network", "resnet20", "--batch", "3", *more])
 
 
-def result_of(folder: Path, name: str = "table1-resnet20") -> dict[str, Any]:
+def result_of(folder: Path, name: str = "table1-resnet20-without-runs") -> dict[str, Any]:
     (path,) = (folder / "out").glob(f"????-??-??-{name}.json")
     content: dict[str, Any] = json.loads(path.read_text())
     return content
@@ -209,8 +210,9 @@ def test_results_of_other_options_or_weights_are_not_mixed(
 def test_a_limit_keeps_to_itself(data: Path, replays: Path, whole: Path, tmp_path: Path, few: None) -> None:
     shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
     assert invoke(data, replays, tmp_path, "--limit", "2").exit_code == 0
-    found = result_of(tmp_path, "table1-resnet20-limit2")
-    assert result_name(["vgg16", "resnet20"], 2) == "table1-vgg16-resnet20-limit2"
+    found = result_of(tmp_path, "table1-resnet20-limit2-without-runs")
+    assert result_name(["vgg16", "resnet20"], 2, runs=True) == "table1-vgg16-resnet20-limit2"
+    assert (result_name([], None, runs=True), result_name([], None, runs=False)) == ("table1", "table1-without-runs")
     (network,) = found["networks"]
     assert [column["agreement"]["total"] for column in network["columns"].values()] == [4, 4]
     assert "--limit 2" in found["command"]
@@ -231,6 +233,64 @@ def test_what_is_no_result_in_the_work_folder_is_refused_and_kept(
     with pytest.raises(InputError, match=r"test-000000\.json is not"):
         job.run()
     assert path.read_text() == content
+
+
+def splits(data: Path) -> dict[str, cifar10.Cifar10]:
+    return {split: cifar10.load(data, split) for split in ("train", "test")}
+
+
+@pytest.mark.parametrize("member", ["images", "labels"])
+def test_results_on_other_images_of_the_same_name_are_not_mixed(
+    data: Path, replays: Path, whole: Path, member: str
+) -> None:
+    place, folder = _prepare(SETTINGS["default"], replays, data), whole / "work" / "resnet20" / "default"
+    own = splits(data)
+    assert len(Job(Candidate("resnet20", SHIPPED), place, own, Effort(3, 1, 1), folder).run()) == 4
+    other = getattr(own["test"], member).copy()
+    other.flat[-1] ^= 1
+    changed = own | {"test": replace(own["test"], **{member: other})}
+    with pytest.raises(InputError, match="was measured with data"):
+        Job(Candidate("resnet20", SHIPPED), place, changed, Effort(3, 1, 1), folder).run()
+
+
+def test_fine_tuned_networks_count_if_they_are_of_the_frames_and_images_at_hand(
+    data: Path, replays: Path, tmp_path: Path
+) -> None:
+    keys = "+".join(_prepare(SETTINGS["default"], replays, data).keys)
+
+    def write(name: str, replayed: str = keys, test: int = COUNT, **members: Any) -> None:
+        recipe = Recipe("resnet32", 2, 128, 0.2, 1, "float32", private="default", init="ab", replays=replayed)
+        parts = {"held out": {"correct": 1, "total": 5000}, "test": {"correct": 1, "total": test}}
+        run = {"recipe": asdict(recipe) | members, "parameters": 3, "accuracy": parts, "device": "cpu"}
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "result.json").write_text(json.dumps(run))
+
+    def run() -> list[str]:
+        options = ["--data", str(data), "--replays", str(replays), "-o", str(tmp_path / "out")]
+        result = CliRunner().invoke(main, [*options, "--network", "resnet32", "--runs", str(tmp_path / "runs")])
+        assert result.exit_code == 0, result.output
+        return result.stderr.splitlines()
+
+    write("other-key", replayed="ff", epochs=90)
+    write("other-images", test=10_000, epochs=80)
+    write("plain", private="none", test=7)  # has no place in the table
+    paths = {name: tmp_path / "runs" / name / "result.json" for name in ("other-images", "other-key")}
+    expected = [
+        f"{paths['other-images']} does not count: its accuracy is of 10,000 images test, not of 4",
+        f"{paths['other-key']} does not count: it was trained on private frames under another key than those at hand",
+    ]
+    assert run() == expected
+    assert result_of(tmp_path, "table1-resnet32-without-runs")["networks"][0]["tuned"]["default"] is None
+    write("own")
+    assert run() == expected
+    assert result_of(tmp_path, "table1-resnet32")["networks"][0]["tuned"]["default"]["recipe"]["epochs"] == 2
+
+
+def test_the_command_names_weights_without_their_folders() -> None:
+    words = ["--data", "/a/cifar", "--weights", "resnet32=/b/c.th", "--imagenet-input", "resnet32", "--batch", "3"]
+    context = main.make_context("reproduce_table1", words)
+    expected = "--data cifar --weights resnet32=c.th --imagenet-input resnet32 --batch 3"
+    assert command_line(context) == f"python tools/reproduce_table1.py {expected}"
 
 
 def _set(*names: str, value: Any) -> Callable[[dict[str, Any]], None]:
@@ -269,7 +329,7 @@ def test_damaged_results_of_a_shard_are_refused_by_name(
     path.write_text(json.dumps(content))
     place = _prepare(SETTINGS["default"], replays, data)
     with pytest.raises(InputError, match=r"test-000000\.json (is|was) ") as refused:
-        Job(Candidate("resnet20", SHIPPED), place, {}, Effort(3, 1, 1), tmp_path).run()
+        Job(Candidate("resnet20", SHIPPED), place, splits(data), Effort(3, 1, 1), tmp_path).run()
     assert refused.value.hint == f"remove {path}"
 
 
@@ -282,7 +342,7 @@ def test_without_weights_nothing_is_measured_and_the_command_is_named(
     assert "python tools/train_cifar10.py --model resnet32" in text
     assert "| keyed network, with the key | not trained | not trained |" in text
     assert not (tmp_path / "none").exists()
-    (network,) = result_of(tmp_path, "table1-resnet32")["networks"]
+    (network,) = result_of(tmp_path, "table1-resnet32-without-runs")["networks"]
     assert (network["columns"], network["weights"]) == ({}, None)
 
 
@@ -291,6 +351,10 @@ def test_refusals_are_one_line(data: Path, replays: Path, tmp_path: Path) -> Non
     check_refusal(invoke(data, replays, tmp_path, "--weights", "resnet20"), 3, "not NAME=FILE")
     check_refusal(invoke(data, replays, tmp_path, "--weights", "vgg16=x"), 3, "names: resnet20")
     check_refusal(invoke(data, replays, tmp_path, "--weights", f"resnet20={tmp_path / 'x'}"), 13, "cannot read weights")
+    both = ["--weights", f"resnet20={SHIPPED}"] * 2
+    check_refusal(invoke(data, replays, tmp_path, *both), 3, "--weights names resnet20 twice")
+    check_refusal(invoke(data, replays, tmp_path, "--network", "resnet20"), 3, "--network names resnet20 twice")
+    check_refusal(invoke(data, replays, tmp_path, "--imagenet-input", "vgg16"), 3, "vgg16, which is not measured")
     wrong = tmp_path / "wrong.safetensors"
     save_file({"linear.weight": torch.zeros(3, 3)}, wrong)
     check_refusal(invoke(data, replays, tmp_path, "--weights", f"resnet20={wrong}"), 13, "does not fit")
@@ -357,6 +421,12 @@ def test_a_budget_has_one_form_wherever_it_is_from(tmp_path: Path) -> None:
     run = {"recipe": recipe, "parameters": 3, "accuracy": accuracy, "device": "cuda"}
     result.write_text(json.dumps(run))
     assert Candidate("resnet20", own).training == "9 epochs, float32, cuda"
+    renamed = shutil.copy(own, tmp_path / "other.safetensors")
+    assert Candidate("resnet20", renamed).training == "by others (other.safetensors)"
+    result.write_text(json.dumps(run | {"weights": file_digest(own)}))
+    assert Candidate("resnet20", renamed).training == "9 epochs, float32, cuda"
+    result.write_text(json.dumps(run | {"weights": "ab"}))
+    assert Candidate("resnet20", own).training == "24 epochs, bfloat16, cpu"
 
 
 def test_weights_of_protected_images_are_no_plain_networks(data: Path, replays: Path, tmp_path: Path) -> None:
@@ -418,6 +488,7 @@ def test_the_run_that_fine_tuned_these_weights_enters_the_table_or_else_the_long
     longer = run(9, model="resnet20")
     assert tuned_run(Candidate("resnet20", SHIPPED), "stacked-fixed", [own, longer, scratch]) == own
     assert tuned_run(Candidate("resnet20", SHIPPED), "default", [own, scratch]) is None
+    assert tuned_run(Candidate("resnet20", SHIPPED, imagenet_input=True), "stacked-fixed", [own, longer]) is None
     found = {"network": "vgg16", "weights": None, "training": "", "tuned": chosen, "columns": {}}
     found["imagenet_input"] = False
     text = table.render([found])

@@ -99,6 +99,7 @@ def test_it_resumes_and_mixes_no_efforts(data: Path, tmp_path: Path, counted: li
         ("etc-grey", lambda content: content["measured"]["compression"]["plain"].update(png=0)),
         ("transformations", lambda content: content["measured"].update(transformations={"etc-grey": 3})),
         ("transformations", lambda content: content["measured"].pop("environment")),
+        ("transformations", lambda content: content["measured"]["transformations"].pop("key-nets")),
     ],
 )
 def test_what_was_kept_and_is_damaged_is_refused_by_name(
@@ -129,14 +130,77 @@ def test_the_result_names_machine_command_and_seed(data: Path, tmp_path: Path, c
 
 def test_a_smaller_effort_does_not_take_the_place_of_the_whole(data: Path, tmp_path: Path, counted: list[str]) -> None:
     audit = write_audit(tmp_path)
-    (tmp_path / "runs").mkdir()
+    write_run(tmp_path / "runs")
+    (tmp_path / "none").mkdir()
     whole = ["--audit", str(audit), "--runs", str(tmp_path / "runs")]
     assert invoke(data, tmp_path, *whole).exit_code == 0
-    assert invoke(data, tmp_path, *whole[:2]).exit_code == 0
+    assert {path.stem[11:] for path in (tmp_path / "out").iterdir()} == {"table2"}
+    assert invoke(data, tmp_path, *whole[:2], "--runs", str(tmp_path / "none")).exit_code == 0
     small = tmp_path / "small"
     assert invoke(data, small, *whole, "--images", "2").exit_code == 0
     assert {path.stem[11:] for path in (tmp_path / "out").iterdir()} == {"table2", "table2-without-runs"}
     assert {path.stem[11:] for path in (small / "out").iterdir()} == {"table2-images2"}
+
+
+def write_run(folder: Path, **members: Any) -> None:
+    """A finished run on a peer's images, of the ten test images."""
+    run = run_of("resnet20", "key-nets") | members
+    run["accuracy"]["test"] = {"correct": 5, "total": 10}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "result.json").write_text(json.dumps(run))
+
+
+def test_runs_count_if_they_are_of_the_images_at_hand_and_began_with_none(
+    data: Path, tmp_path: Path, counted: list[str]
+) -> None:
+    records = np.random.default_rng(1).integers(0, 256, (2, cifar10.RECORD_BYTES), np.uint8)
+    records[:, 0] %= 10
+    for name in cifar10.TRAIN_FILES:
+        records.tofile(data / f"{name}.bin")
+    recipe = run_of("resnet20", "key-nets")["recipe"]
+    runs = tmp_path / "runs"
+    write_run(runs / "own", recipe=recipe | {"data": cifar10.load(data, "train").digest})
+    write_run(runs / "other", recipe=recipe | {"data": "ab", "epochs": 9})
+    write_run(runs / "later", recipe=recipe | {"init": "ab", "epochs": 9})
+    write_run(runs / "nowhere", recipe=recipe | {"private": "default"})  # has no place in the table
+    larger = run_of("resnet20", "key-nets", epochs=9)
+    (runs / "result.json").write_text(json.dumps(larger))
+    result = invoke(data, tmp_path, "--runs", str(runs))
+    assert result.exit_code == 0
+    assert result.stderr.splitlines() == [
+        f"{runs / 'later' / 'result.json'} does not count: it began with weights of another training",
+        f"{runs / 'other' / 'result.json'} does not count: it was trained on other images than those at hand",
+        f"{runs / 'result.json'} does not count: its accuracy is of 1,000 images test, not of 10",
+    ]
+    (path,) = (tmp_path / "out").glob("????-??-??-table2-without-audit.json")
+    found = {row["name"]: row["runs"] for row in json.loads(path.read_text())["rows"]}
+    assert [run["recipe"]["epochs"] for run in found["key-nets"]] == [3]
+    (runs / "own" / "result.json").unlink()
+    assert invoke(data, tmp_path, "--runs", str(runs)).exit_code == 0
+    assert list((tmp_path / "out").glob("*-table2-without-runs-without-audit.json"))
+
+
+def test_costs_of_other_code_are_not_gone_on_with(
+    data: Path, tmp_path: Path, counted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = tmp_path / "code" / "networks"
+    code.mkdir(parents=True)
+    (code / "one.py").write_text("a = 1")
+    monkeypatch.setattr(reproduce_table2, "PEERS_CODE", code.parent)
+    assert invoke(data, tmp_path).exit_code == 0
+    (code / "one.py").write_text("a = 2")
+    refused = invoke(data, tmp_path)
+    assert (refused.exit_code, refused.stderr.count("\n")) == (3, 1)
+    assert "measured by other code" in refused.stderr
+
+
+def test_the_accuracy_of_the_test_file_alone_is_called_so() -> None:
+    run = run_of("shakedrop-le", "le")
+    own = render({"rows": [row("le", {}, [run], None)], "measured": [], "audit": None})
+    assert "(3000 of 6000; 95 % interval 48.74 to 51.26) | 3 epochs" in own
+    of_others = render({"rows": [row("le", {}, [run | {"holds_out": False}], None)], "measured": [], "audit": None})
+    assert "(500 of 1000; 95 % interval 46.91 to 53.09), test file | 3 epochs" in of_others
+    assert "Of a keyed network, accuracy is that of the plain network on plain images" in of_others
 
 
 def write_audit(folder: Path) -> Path:
@@ -149,15 +213,13 @@ def write_audit(folder: Path) -> Path:
 
 
 def test_finished_runs_and_findings_enter_the_table(data: Path, tmp_path: Path, counted: list[str]) -> None:
-    run = tmp_path / "runs" / "a" / "result.json"
-    run.parent.mkdir(parents=True)
-    run.write_text(json.dumps(run_of("resnet20", "key-nets")))
+    write_run(tmp_path / "runs" / "a")
     audit = write_audit(tmp_path)
     assert invoke(data, tmp_path, "--runs", str(tmp_path / "runs"), "--audit", str(audit)).exit_code == 0
     (path,) = (tmp_path / "out").glob("*.md")
     text = path.read_text()
     (line,) = (line for line in text.splitlines() if "| Key-Nets" in line)
-    assert "| resnet20 | 1.23 | 50.00 % (3000 of 6000; 95 % interval 48.74 to 51.26) | 3 epochs, float32, cpu |" in line
+    assert "| resnet20 | 1.23 | 50.00 % (2505 of 5010; 95 % interval 48.62 to 51.38) | 3 epochs, float32, cpu |" in line
     assert line.endswith("| fail (1 of 2) |")
     assert "`python tools/some.py` on 2000-01-02" in text
 
@@ -188,7 +250,7 @@ def test_damaged_results_of_trainings_are_refused_by_name(
 ) -> None:
     path, run = tmp_path / "result.json", run_of("vgg16", "none")
     path.write_text(json.dumps(run))
-    assert find_runs(tmp_path) == [run]
+    assert find_runs(tmp_path) == {path: run}
     damage(run)
     path.write_text(json.dumps(run))
     with pytest.raises(InputError, match=r"result\.json") as refused:
@@ -204,7 +266,7 @@ def test_of_older_results_only_those_of_drawn_weights_held_out_the_last_images(
     run["recipe"]["init"] = init
     del run["holds_out"], run["recipe"]["replays"]
     (tmp_path / "result.json").write_text(json.dumps(run))
-    (found,) = find_runs(tmp_path)
+    (found,) = find_runs(tmp_path).values()
     assert unseen(found).total == total
 
 
@@ -213,7 +275,7 @@ def test_results_of_other_tools_are_left_alone(tmp_path: Path, content: str) -> 
     for name, text in (("other", content), ("run", json.dumps(run_of("vgg16", "none")))):
         (tmp_path / name).mkdir()
         (tmp_path / name / "result.json").write_text(text)
-    assert find_runs(tmp_path) == [run_of("vgg16", "none")]
+    assert find_runs(tmp_path) == {tmp_path / "run" / "result.json": run_of("vgg16", "none")}
 
 
 @pytest.mark.parametrize("content", ["junk", '{"recipe": {"model": "vgg16"}}'])

@@ -111,6 +111,18 @@ def test_incomplete_samples_are_refused(tmp_path: Path, kind: str, content: byte
         list(iter_shard(path))
 
 
+@pytest.mark.parametrize("content", [b"[]", b"3", b"null", b"[" * 100_000])
+def test_where_a_sample_came_from_is_an_object(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / shard_name(0)
+    with tarfile.open(path, "w") as tar:
+        for kind, data in (("dng", b"frame"), ("json", content)):
+            member = tarfile.TarInfo(f"000000.{kind}")
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    with pytest.raises(InputError, match="sample 000000"):
+        list(iter_shard(path))
+
+
 def test_a_folder_without_manifest_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no shards"):
         list(iter_shards(tmp_path))
@@ -122,4 +134,7 @@ def test_a_folder_without_manifest_is_refused(tmp_path: Path) -> None:
 def test_malformed_manifests_are_refused(tmp_path: Path, value: str) -> None:
     (tmp_path / shards.MANIFEST).write_text(value)
     with pytest.raises(InputError, match="malformed"):
+        read_manifest(tmp_path)
+    (tmp_path / shards.MANIFEST).write_text("[" * 100_000)
+    with pytest.raises(InputError, match="is not JSON"):
         read_manifest(tmp_path)

@@ -69,7 +69,7 @@ def make_data(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def options(data: Path, output: Path) -> list[str]:
     """Of the command, for a training of ResNet-20 or what takes its place."""
-    return ["--model", "resnet20", "--data", str(data), "-o", str(output), "--batch", "32", "--precision", "float32"]
+    return ["--model", "resnet20", "--data", str(data), "-o", str(output), "--batch", "8", "--precision", "float32"]
 
 
 def train(data: Path, output: Path, *more: str) -> str:

@@ -124,6 +124,11 @@ class Finding:
     note: str = ""
     pictures: Pictures = field(default_factory=dict)
 
+    @property
+    def scale(self) -> Scale:
+        """How the score is read."""
+        return Scale(self.unit, self.chance, self.level)
+
     @classmethod
     def judged(
         cls,
@@ -181,7 +186,10 @@ class Finding:
             low, high = members["interval"]
             members["interval"] = Interval(low, high, members.pop("sure"))
             members["pictures"] = {name: _picture(text) for name, text in members["pictures"].items()}
-            return cls(**members)
+            found = cls(**members)
+            if found.verdict is not judge(found.scale, found.interval, found.control_broke):
+                raise ValueError(f"a {found.verdict} that does not follow from its figures")
+            return found
         except (TypeError, ValueError) as error:
             raise InputError(
                 f"not a finding of the audit: {error!s:.200}", hint="delete the file and audit again"

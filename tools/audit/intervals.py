@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import hypot
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import bootstrap, t
+from scipy.stats import beta, bootstrap, norm, t
 
 from accuracy import wilson
 from audit.finding import Interval
@@ -20,7 +21,10 @@ _BATCH = 500  # resamples at a time
 
 
 def share_interval(hits: int, trials: int, tries: int = 1) -> Interval:
-    """Wilson's score interval of a proportion (Wilson, JASA 22(158), 1927).
+    """Interval of a proportion: Wilson's of 95 % (JASA 22(158), 1927), and the exact lower end of that of 99.8 %.
+
+    The exact one (Clopper and Pearson, Biometrika 26(4), 1934) is above the true proportion no more often than it
+    says, however rare hits are; Wilson's would be, where one hit in thousands is to be expected.
 
     Args:
         hits: successes, 0 to ``trials``.
@@ -31,8 +35,9 @@ def share_interval(hits: int, trials: int, tries: int = 1) -> Interval:
     """
     if not 0 <= hits <= trials or trials < 1:
         raise InputError(f"{hits} hits in {trials} trials say nothing", hint="give the attack more frames")
-    ends, (sure, _) = (wilson(hits, trials, 1 - (1 - level) / tries) for level in (LEVEL, SURE))
-    return Interval(*ends, sure)
+    low, high = wilson(hits, trials, 1 - (1 - LEVEL) / tries)
+    sure = float(beta.ppf((1 - SURE) / 2 / tries, hits, trials - hits + 1)) if hits else 0.0
+    return Interval(low, high, min(sure, low))
 
 
 def mean_interval(values: NDArray[np.float64], rng: np.random.Generator) -> Interval:
@@ -63,6 +68,16 @@ def paired_interval(values: NDArray[Any], by_chance: NDArray[Any], rng: np.rando
     """
     chance = float(by_chance.mean())
     return mean_interval(values.astype(np.float64) - by_chance, rng).mapped(lambda more: chance + more)
+
+
+def with_spread(interval: Interval, score: float, spread: float) -> Interval:
+    """An interval of ``score`` that leaves out something all its values share, of which the deviation is ``spread``.
+
+    Both are taken as normal and independent, so that the distances of the ends add in quadrature.
+    """
+    ends = ((interval.low, LEVEL), (interval.high, LEVEL), (interval.sure, SURE))
+    low, high, sure = (hypot(end - score, float(norm.ppf((1 + level) / 2)) * spread) for end, level in ends)
+    return Interval(score - low, score + high, score - sure)
 
 
 def few_shares_interval(shares: NDArray[np.float64]) -> Interval:

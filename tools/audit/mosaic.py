@@ -36,12 +36,13 @@ def standardised(frames: Floats) -> Floats:
     return np.ascontiguousarray(series.T)
 
 
-def classes(series: Floats, alike: Floats, generator: np.random.Generator) -> Places:
-    """The colour of each position, ``DOUBLE`` for half of them: int64 (p,).
+def classes(series: Floats, alike: Floats, sized: Callable[[Floats], Places], generator: np.random.Generator) -> Places:
+    """The colour of each position: int64 (p,).
 
     Args:
         series: (p, n), standardised.
         alike: (p, p), their correlations.
+        sized: from how well each of three colours fits each position, (p, 3), to colours as many as there are of each.
         generator: draws where the clustering starts.
     """
     left = series - _mean_of(_most_alike(alike, _AROUND)) @ series
@@ -50,7 +51,7 @@ def classes(series: Floats, alike: Floats, generator: np.random.Generator) -> Pl
     found = [kmeans2(points, 3, minit="++", rng=generator) for _ in range(_STARTS)]
     colours = np.asarray(min(found, key=lambda one: float(((points - one[0][one[1]]) ** 2).sum()))[1], np.int64)
     for _ in range(_ROUNDS):
-        colours = _sized(_fits(series, alike, colours))
+        colours = sized(_fits(series, alike, colours))
     return colours
 
 
@@ -75,8 +76,8 @@ def _fits(series: Floats, alike: Floats, colours: Places) -> Floats:
     return np.asarray(((tints * own).sum(axis=2) / np.maximum(np.sqrt((tints**2).sum(axis=2)), 1e-9)).T)
 
 
-def _sized(fits: Floats) -> Places:
-    """The best colours of which one has half of the positions, and two have a quarter each."""
+def half_of_one(fits: Floats) -> Places:
+    """The best colours of which one, ``DOUBLE``, has half of the positions, and two have a quarter each."""
     single, other, double = fits.T[np.argsort(np.bincount(fits.argmax(axis=1), minlength=3))]
     order = np.argsort(np.maximum(single, other) - double)
     rest = order[len(fits) // 2 :]
@@ -144,7 +145,7 @@ def arrange_mosaic(
     series = standardised(frames)
     alike = series @ series.T / series.shape[1]
     apart = np.sqrt(np.maximum(1 - alike, _LEAST))
-    colours = classes(series, alike, generator)
+    colours = classes(series, alike, half_of_one, generator)
     single, other, double = (np.flatnonzero(colours == colour) for colour in (SINGLE, OTHER, DOUBLE))
     quads = np.empty(frames.shape[1], np.int64)
     quads[single] = arrange(frames[:, single, None], shape)

@@ -65,6 +65,15 @@ class Protected:
         """Pictures protected under one of the attacker's keys, never that of ``private``."""
         return attackers(self.peer, number).transform(images)
 
+    def each_alone(self) -> Protected:
+        """The same pictures, each under a key of its own.
+
+        Under one key for all, the luck of that key would be that of every picture, which no interval over pictures
+        shows.
+        """
+        found = [self.own(one[None], _ALONE + number) for number, one in enumerate(self.plain)]
+        return replace(self, private=np.concatenate(found))
+
     def first(self, count: int) -> Protected:
         """The first so many pictures, or all there are; what the attacker knows stays."""
         chosen = {one.name: getattr(self, one.name)[:count] for one in fields(self) if one.name in _PICTURES}
@@ -72,6 +81,7 @@ class Protected:
 
 
 _PICTURES = ("plain", "private", "labels")
+_ALONE = 1_000_000  # the first number of keys that single pictures have, from which no attack learns
 
 
 @dataclass(frozen=True, eq=False)

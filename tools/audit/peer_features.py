@@ -37,13 +37,9 @@ def folded_halves(images: Images) -> Floats:
     return found * 1000
 
 
-def ratios(images: Images) -> Floats:
-    """Quantiles of red and green as shares of a pixel's sum: pixels may move, and each may have a gain of its own."""
-    found = np.empty((*images.shape[:3], 2), np.uint8)
-    for out, image in zip(found, images, strict=True):
-        total = image.sum(axis=2, dtype=np.uint16)[..., None]
-        out[:] = np.rint(image[..., :2] * (255 / np.maximum(total, 1)))
-    return quantiles(_line(found, 2))
+def samples(images: Images) -> Floats:
+    """Quantiles of all samples: they may move, to other colours too, and have gains that are drawn alike."""
+    return quantiles(_line(images, 1))
 
 
 def thumbnail(images: Images, tiles: int = TILES) -> Floats:
@@ -72,5 +68,5 @@ OF_VALUES: Mapping[str, Callable[[Images], Floats]] = {
     "the values of each colour": values,
     "values or their negatives": folded,
     "halves of values or their negatives": folded_halves,
-    "ratios of colours": ratios,
+    "the values of all colours": samples,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,7 +81,7 @@ class Sensor:
         codes = np.array([{"R": SINGLE, "G": DOUBLE, "B": OTHER}[colour] for colour in self.policy.cfa])
         return Spots(rows // 2 * self.shape[1] + columns // 2, codes[rows % 2 * 2 + columns % 2])
 
-    def in_line(self, frames: Samples) -> Samples:
+    def in_line(self, frames: NDArray[Any]) -> NDArray[Any]:
         """Frames (n, h, w), (n, h, w, c) or (n, h * w, c) as (n, p, samples of a position)."""
         count, (rows, columns) = len(frames), self.grid
         if not self.quads:

@@ -61,10 +61,14 @@ def chosen_peer_attacks(names: Sequence[str]) -> list[PeerAttack]:
 
 
 def code_digest() -> str:
-    """SHA-256 of all that is audited, and audits: what other code has found is not taken for what this one finds."""
+    """SHA-256 of all that is audited, and audits: what other code has found is not taken for what this one finds.
+
+    Weights and sensor profiles lie in the packages and count too.
+    """
     found = hashlib.sha256()
     for module in DECISIVE:
-        packaged = [path for place in getattr(module, "__path__", ()) for path in Path(place).rglob("*.py")]
+        packaged = [path for place in getattr(module, "__path__", ()) for path in Path(place).rglob("*")]
+        packaged = [path for path in packaged if path.is_file() and path.parent.name != "__pycache__"]
         for path in sorted(packaged or [Path(str(module.__file__))]):
             found.update(file_digest(path).encode())
     return found.hexdigest()

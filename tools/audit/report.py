@@ -53,7 +53,8 @@ class Report:
         findings: in any order.
         not_run: what was left out.
         appearances: what proves nothing, one of each policy where there is any.
-        environment: of ``measure.environment``.
+        environment: of ``measure.environment``, as the report is written.
+        made_on: the same as each finding was made, in any order.
         command: that makes this report again.
         seed: of the attacks' random numbers.
     """
@@ -65,8 +66,14 @@ class Report:
     not_run: Sequence[NotRun]
     appearances: Sequence[Appearance]
     environment: Mapping[str, Any]
+    made_on: Sequence[Mapping[str, Any]]
     command: str
     seed: int
+
+    @property
+    def occasions(self) -> list[str]:
+        """On which days, machines and versions findings were made, each once."""
+        return sorted({_occasion(one) for one in self.made_on})
 
     def to_json(self) -> dict[str, Any]:
         """The report as JSON values, findings worst first, without pictures, which the page has."""
@@ -74,6 +81,7 @@ class Report:
             "command": self.command,
             "seed": self.seed,
             "environment": dict(self.environment),
+            "made_on": self.occasions,
             "audited": list(self.audited),
             "policies": dict(self.policies),
             "titles": dict(self.titles),
@@ -81,6 +89,12 @@ class Report:
             "not_run": [left_out.to_json() for left_out in self.not_run],
             "proves_nothing": [one.to_json() for one in self.appearances],
         }
+
+
+def _occasion(environment: Mapping[str, Any]) -> str:
+    versions = "".join(f", {name} {version}" for name, version in environment["versions"].items())
+    cores = f"{environment['processors_usable']} cores usable"
+    return f"{environment['date'][:10]}, {environment['processor']}, {cores}, Python {environment['python']}{versions}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,8 +15,11 @@ from audit.report import NotRun
 from json_files import misfit
 from keyvault.errors import InputError, OutputError
 from keyvault.files import make_folder, write_whole
+from measure import environment
 
 OPTIONS = "options.json"
+CODE = "code"  # of the options: a digest of the program
+_ENVIRONMENT = {"date": str, "processor": str, "processors_usable": int, "python": str, "versions": {str: str}}
 _Result = TypeVar("_Result")
 
 
@@ -27,10 +30,12 @@ class Store:
     Attributes:
         folder: where they are.
         policy: its name.
+        made_on: where and when the results were made that it has given, of ``measure.environment``.
     """
 
     folder: Path
     policy: str
+    made_on: list[dict[str, Any]] = field(default_factory=list)
 
     @classmethod
     def open(cls, work: Path, policy: str, options: dict[str, Any]) -> Store:
@@ -57,23 +62,35 @@ class Store:
         """
         path = self.folder / f"{attack}-{stand}.json"
         if path.exists():
-            return _read(path, lambda found: self._result(attack, stand, found))
+            return _read(path, lambda found: self._result(attack, stand, self._made(found)))
         result: Finding | NotRun
         try:
             result = make()
         except DoesNotApplyError as error:
             result = NotRun(attack, stand, self.policy, f"{error}; {error.hint}" if error.hint else str(error))
-        write_whole(path, _json(result.to_json()))
+        self._write(path, result.to_json())
         return result
 
     def kept_appearance(self, make: Callable[[], Appearance]) -> Appearance:
         """The same for what proves nothing."""
         path = self.folder / "appearance.json"
         if path.exists():
-            return _read(path, Appearance.from_json)
+            return _read(path, lambda found: Appearance.from_json(self._made(found)))
         found = make()
-        write_whole(path, _json(found.to_json()))
+        self._write(path, found.to_json())
         return found
+
+    def _write(self, path: Path, result: dict[str, Any]) -> None:
+        self.made_on.append(environment())
+        write_whole(path, _json({"environment": self.made_on[-1], "result": result}))
+
+    def _made(self, found: Any) -> dict[str, Any]:
+        """The result in a kept file, whose environment is noted; InputError if it has none."""
+        place = misfit(found, {"environment": _ENVIRONMENT, "result": dict})
+        if place is not None:
+            raise InputError(f"see {place}" if place else "no result of the audit")
+        self.made_on.append(found["environment"])
+        return dict(found["result"])
 
     def _result(self, attack: str, stand: Stand, found: Any) -> Finding | NotRun:
         """A kept result from JSON values; InputError if it is none, or not of this attack on this policy."""
@@ -93,6 +110,8 @@ def _options(found: Any) -> dict[str, Any]:
 
 def _check_same(folder: Path, before: dict[str, Any], options: dict[str, Any]) -> None:
     changed = [name for name in options if before.get(name) != options[name]]
+    if changed == [CODE]:
+        raise OutputError(f"{folder} was made by another state of this program", hint="name another folder")
     if changed:
         said = ", ".join(f"{name} {before.get(name)!s:.60}, not {options[name]!s:.60}" for name in changed)
         raise OutputError(f"{folder} was made with {said}", hint="give the same options, or another folder")

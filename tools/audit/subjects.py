@@ -71,6 +71,8 @@ def subject(text: str) -> Subject:
         PolicyError: they contradict each other, or the sensor has no colours.
     """
     words = [] if Path(text).is_file() else [word.strip() for word in text.split(",")]
+    if "" in words:
+        raise InputError(f"{text!r:.60} has an empty word for a policy", hint=f"such as {', '.join(COMPARED)}")
     named = [word for word in words if word in PROTECTIONS]
     if len(named) > 1:
         raise InputError(f"{text!r:.60} says two things of the protection", hint=f"one of {', '.join(PROTECTIONS)}")
@@ -82,7 +84,7 @@ def subject(text: str) -> Subject:
     if named:
         protection, frame_keys = PROTECTIONS[named[0]]
         policy = replace(policy, protection=protection, frame_keys=frame_keys)
-    return Subject(Path(text).stem if not words else text, policy)
+    return Subject(Path(text).stem if not words else ",".join(words), policy)
 
 
 def scene_size(policy: Policy) -> tuple[int, int]:

@@ -68,6 +68,7 @@ class Job:
             "setting": setting.name,
             "policy": setting.policy.to_json(),
             "keys": self.place.keys,
+            "data": {split: found.digest for split, found in self.data.items()},
         }
 
     def run(self) -> list[dict[str, Any]]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 import inference
-from fingerprint import file_digest, weights_hold_out, weights_protection
-from inference.errors import WeightsError
+from fingerprint import check_protection, file_digest, weights_hold_out
 from inference.imaging.settings import Triple
 from inference.models import Preset
 from inference.models.presets import IMAGENET_MEAN, IMAGENET_STD
@@ -53,12 +55,9 @@ class Candidate:
     def load(self) -> nn.Module:
         """The plain network in evaluation mode; WeightsError if the weights do not fit, or are of protected images."""
         network = inference.pretrained(self.preset, self.weights)
-        protection = weights_protection(self.weights) if self.weights else PLAIN
-        if protection != PLAIN:
-            raise WeightsError(
-                f"{self.weights} was trained on images protected by {protection}",
-                hint="give weights of plain images; fine-tuned networks are found by --runs",
-            )
+        if self.weights:
+            hint = "give weights of plain images; fine-tuned networks are found by --runs"
+            check_protection(self.weights, PLAIN, hint)
         return network
 
     @property
@@ -73,30 +72,61 @@ class Candidate:
 
     @property
     def training(self) -> str:
-        """How it was trained, from the run's result or the model card beside the weights."""
+        """How it was trained, from the result of the run that made the weights or the model card beside them."""
         if self.weights is None:
             return ""
         result, card = self.weights.parent / RESULT, self.weights.with_suffix(".md")
-        if result.is_file() and is_run(result):
-            found = read_run(result)
-            if found["recipe"]["model"] == self.name:
-                return budget(found)
+        if result.is_file() and is_run(result) and self._made_by(run := read_run(result)):
+            return budget(run)
         text = card.read_text(errors="replace") if card.is_file() else ""
         return card_budget(text) or f"by others ({self.weights.name})"
 
+    def _made_by(self, run: Mapping[str, Any]) -> bool:
+        """Whether a run in the folder of the weights made them; older results do not say which weights are theirs."""
+        if run["recipe"]["model"] != self.name or self.weights is None:
+            return False
+        return run["weights"] == self.digest if "weights" in run else self.weights.stem == self.name
 
-def candidates(names: tuple[str, ...], weights: tuple[str, ...], imagenet_input: tuple[str, ...]) -> list[Candidate]:
-    """The networks to measure, with weights given as ``NAME=FILE`` or those that come with the package.
+
+@dataclass(frozen=True)
+class GivenWeights:
+    """Weights as the command line gives them: ``NAME=FILE``."""
+
+    name: str
+    path: Path
+
+    @classmethod
+    def parse(cls, text: str) -> GivenWeights:
+        """InputError if it is something else."""
+        name, _, path = text.partition("=")
+        if not path or name not in NETWORKS:
+            raise InputError(f"{text} is not NAME=FILE", hint=f"names: {', '.join(NETWORKS)}")
+        return cls(name, Path(path))
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.path.name}"
+
+
+def candidates(names: Sequence[str], weights: Sequence[GivenWeights], imagenet_input: Sequence[str]) -> list[Candidate]:
+    """The networks to measure, with weights that are given or those that come with the package.
 
     Raises:
-        InputError: weights are not given as NAME=FILE, or for no network of these.
+        InputError: a network is named twice, or something is given for a network that is not among them.
     """
-    given = {}
-    for text in weights:
-        name, _, path = text.partition("=")
-        if not path or name not in names:
-            raise InputError(f"{text} is not NAME=FILE", hint=f"names: {', '.join(names)}")
-        given[name] = Path(path)
+    given = {one.name: one.path for one in weights}
+    for option, named in (
+        ("--network", names),
+        ("--weights", [one.name for one in weights]),
+        ("--imagenet-input", imagenet_input),
+    ):
+        twice = [name for name, count in Counter(named).items() if count > 1]
+        if twice:
+            raise InputError(f"{option} names {twice[0]} twice", hint="name it once")
+        other = set(named) - set(names)
+        if other:
+            raise InputError(
+                f"{option} is given for {min(other)}, which is not measured", hint=f"names: {', '.join(names)}"
+            )
     return [
         Candidate(name, given.get(name) or inference.preset(name).weights, name in imagenet_input) for name in names
     ]

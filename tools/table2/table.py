@@ -103,6 +103,8 @@ _FOOTNOTES = (
     "- Published figures are those of Table 2 of Perez et al., ICASSP 2024; nothing that is marked so was measured "
     "here.",
     f"- Accuracy: images that were never trained on, with its 95 % interval; trained on {TRAINED_IMAGES:,} images.",
+    "- Of a keyed network, accuracy is that of the plain network on plain images: Table 1 holds the predictions of the "
+    "two against each other, image by image, on every image.",
     "- Transformation: NumPy and OpenCV on one thread, 100 images at a time; all peers took turns, and x is their "
     "time divided by that of the pixel shuffle in the same round. PrivConv at 224 x 224 has 49 times the pixels.",
     "- Inference: time of the peer's own network divided by that of plain PreResNet-110 in the same round; in both, "
@@ -157,6 +159,6 @@ def _parameters(found: dict[str, Any], run: dict[str, Any] | None) -> str:
 
 
 def _accuracy(found: dict[str, Any], run: dict[str, Any] | None) -> str:
-    measured = str(unseen(run)) if run else "not trained"
+    measured = f"{unseen(run)}{'' if run['holds_out'] else ', test file'}" if run else "not trained"
     published = found["published"]
     return f"{measured}; published: {published['accuracy_percent']:.2f} %" if published else measured

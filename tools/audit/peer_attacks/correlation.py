@@ -3,6 +3,7 @@
 Where pixels move, ``audit.attacks.correlation`` finds their places.  Where blocks are scrambled, the first principal
 component of a block's samples (Pearson, Phil. Mag. 2(11), 1901) is its brightness, up to its sign, whatever moved or
 was made negative inside the block; signs follow from neighbours, and the same attack puts the blocks in their places.
+Where the colours of a pixel move apart, they are brought together first.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 from audit.attacks import correlation
 from audit.attacks.single_frame import BROKEN, correlations
 from audit.finding import Finding, Scale
-from audit.intervals import least_breaking, mean_interval
+from audit.intervals import least_breaking, mean_interval, with_spread
+from audit.peer_colours import colours_together
 from audit.peer_evidence import Images, PeerAttack, PeerEvidence, Protected
 from audit.peer_pictures import grey, side_by_side
 from keyvault.errors import InputError
 from peers import ele, etc_, le, privconv
+from peers.block_cipher import CHANNELS
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -38,12 +41,16 @@ UNITS: Mapping[str, int] = {
     "privconv-224": privconv.PUBLISHED_BLOCK,
 }
 STAY = frozenset({"le"})  # whose blocks do not move
-_RANDOM = 5  # arrangements by which chance is measured
+APART = frozenset({"key-nets"})  # where the colours of a pixel move apart
+_RANDOM = 30  # arrangements by which chance is measured, and how much the luck of one is
 
 
-def pixel_series(images: Images) -> Floats:
-    """Pixels freed of their means and gains over all pictures: (n, p, 3), mean 128, standard deviation 64."""
-    found = images.reshape(len(images), -1, 3).astype(np.float64)
+def pixel_series(images: Images, colours: int = CHANNELS) -> Floats:
+    """Pixels freed of their means and gains over all pictures: (n, p, colours), mean 128, standard deviation 64.
+
+    With one colour every sample is a pixel.
+    """
+    found = images.reshape(len(images), -1, colours).astype(np.float64)
     spread = np.maximum(found.std(axis=(0, 2)), 1.0)[:, None]
     return 64 * (found - found.mean(axis=(0, 2))[:, None]) / spread + 128
 
@@ -127,8 +134,13 @@ class Stored:
         return self.at(correlation.arrange(self.series, (side, side)) if self.moved else np.arange(side * side))
 
 
-def stored(protected: Protected) -> Stored:
-    """The series of a peer's pictures; InputError if the scheme is none that this attack fits."""
+def stored(protected: Protected, *, apart: bool) -> Stored:
+    """The series of a peer's pictures; InputError if the scheme is none that this attack fits.
+
+    Args:
+        protected: the pictures.
+        apart: whether colours of a pixel have to be brought together.
+    """
     if not protected.keyed:
         raise InputError("nothing moves that could be put back")
     if protected.key not in UNITS:
@@ -137,28 +149,44 @@ def stored(protected: Protected) -> Stored:
     scenes = grey(protected.plain)
     count, side = len(scenes), scenes.shape[1] // unit
     truth = scenes.reshape(count, side, unit, side, unit).mean(axis=(2, 4))
-    series = pixel_series(protected.private) if unit == 1 else block_series(protected.private, unit)
+    if apart:
+        series = colours_together(pixel_series(protected.private, colours=1))
+    else:
+        series = pixel_series(protected.private) if unit == 1 else block_series(protected.private, unit)
     return Stored(series, truth, moved=protected.key not in STAY)
 
 
-@lru_cache(maxsize=2)
-def solve(protected: Protected, count: int = PICTURES[-1]) -> Solved:
-    """Put the first so many pictures together; remembered, since the control is the same for all peers."""
-    return stored(protected.first(count)).arranged()
+@lru_cache(maxsize=4)
+def solve(protected: Protected, count: int = PICTURES[-1], *, apart: bool = False) -> Solved:
+    """Put the first so many pictures together; remembered, since controls are the same for all peers."""
+    return stored(protected.first(count), apart=apart).arranged()
+
+
+def controls(evidence: PeerEvidence) -> list[Solved]:
+    """What has to be put together in the same way: a shuffle of pixels, and where blocks are scrambled one key's."""
+    key = evidence.material.key
+    found = [solve(evidence.control, apart=key in APART)]
+    return [*found, solve(evidence.alike)] if UNITS[key] > 1 else found
 
 
 def run(evidence: PeerEvidence, generator: np.random.Generator) -> Finding:
     """Arrange up to 400 pictures; the score is the correlation with the scene, as finely as the attack sees it."""
-    there = stored(evidence.material.first(PICTURES[-1]))
+    apart = evidence.material.key in APART
+    there = stored(evidence.material.first(PICTURES[-1]), apart=apart)
     count, side = len(there.series), there.truth.shape[1]
     blind = [there.at(generator.permutation(side * side)).values.mean() for _ in range(_RANDOM)]
     scale = Scale("correlation of the picture put together and the scene", float(np.mean(blind)), BROKEN)
     counts = [number for number in PICTURES if number < count]
-    tried = {number: solve(evidence.material, number) for number in counts} | {count: there.arranged()}
-    intervals = {number: mean_interval(one.values, generator) for number, one in tried.items()}
+    tried = {number: solve(evidence.material, number, apart=apart) for number in counts} | {count: there.arranged()}
+    luck = float(np.std(blind, ddof=1))  # all pictures hang on one arrangement
+    intervals = {
+        number: with_spread(mean_interval(one.values, generator), float(one.values.mean()), luck)
+        for number, one in tried.items()
+    }
     found, interval = tried[count], intervals[count]
     unit = UNITS[evidence.material.key]
     units = f"blocks of {unit} x {unit} pixels" if unit > 1 else "pixels"
+    coloured = " Samples were told apart by colour first." if apart else ""
     told = ", ".join(f"{number}: {one.values.mean():.2f}" for number, one in tried.items())
     return Finding.judged(
         scale,
@@ -167,13 +195,13 @@ def run(evidence: PeerEvidence, generator: np.random.Generator) -> Finding:
         stand=PEER_ATTACK.stand,
         policy=evidence.name,
         score=float(found.values.mean()),
-        control_broke=mean_interval(solve(evidence.control).values, generator).low > scale.level,
+        control_broke=all(mean_interval(one.values, generator).low > scale.level for one in controls(evidence)),
         frames=count,
         smallest_breaking=least_breaking(intervals, scale.level),
         note=(
             f"A picture of {side} x {side} {units}, each relative to its mean over all pictures; compared with the "
-            "scene at that size, and turned, mirrored or made negative as a whole, as a person would. By pictures, "
-            f"{told}. Chance: random places with the same choice."
+            f"scene at that size, and turned, mirrored or made negative as a whole, as a person would.{coloured} "
+            f"By pictures, {told}. Chance: random places with the same choice, whose spread is in the interval."
         ),
         pictures={
             "scenes, as finely as the attack sees": side_by_side(found.truth),

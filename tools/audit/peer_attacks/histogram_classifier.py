@@ -38,7 +38,7 @@ def classes(protected: Protected) -> Labels:
 
 def run(evidence: PeerEvidence, generator: np.random.Generator) -> Finding:  # noqa: ARG001  # draws nothing
     """Train on the known scenes that have a class, and classify pictures; chance is the commonest class."""
-    material, control = evidence.material.first(PICTURES), evidence.control.first(PICTURES)
+    material, control = (one.first(PICTURES).each_alone() for one in (evidence.material, evidence.control))
     hits = int((classes(material) == material.labels).sum())
     of_control = int((classes(control) == control.labels).sum())
     chance = commonest_share(material.labels)
@@ -56,7 +56,8 @@ def run(evidence: PeerEvidence, generator: np.random.Generator) -> Finding:  # n
         smallest_breaking=1,
         note=(
             f"A ridge on statistics of the values of {len(known_scenes(material))} other scenes; it sees one picture "
-            f"at a time and nothing of where its samples are. The control gave {of_control / len(control):.0%}."
+            "at a time, each under a key of its own, and nothing of where its samples are. The control gave "
+            f"{of_control / len(control):.0%}."
         ),
     )
 

@@ -42,11 +42,6 @@ def size_of(protected: Protected) -> int:
     return UNITS[protected.key]
 
 
-def protected_alone(protected: Protected) -> Images:
-    """The pictures, each under a key of its own: under one for all, the luck of that key would be that of them all."""
-    return np.concatenate([protected.own(one[None], number) for number, one in enumerate(protected.plain)])
-
-
 def alike(guesses: Floats, truths: Floats) -> Floats:
     """Correlations of guesses and truths, (n, h, w) both, of which the sign is not known: (n,), 0 to 1."""
     return np.abs(correlations(guesses, truths))
@@ -60,11 +55,11 @@ def luck(guesses: Floats, truths: Floats) -> float:
 
 def run(evidence: PeerEvidence, generator: np.random.Generator) -> Finding:
     """Attack up to 150 pictures one at a time; the control is one key, halves and negatives, for all 4 x 4 blocks."""
-    material, control = evidence.material.first(PICTURES), evidence.alike.first(PICTURES)
-    block, private, truth = size_of(material), protected_alone(material), grey(material.plain)
-    guess = thumbnails(private, block)
+    material, control = (one.first(PICTURES).each_alone() for one in (evidence.material, evidence.alike))
+    block, truth = size_of(material), grey(material.plain)
+    guess = thumbnails(material.private, block)
     values = alike(guess, truth)
-    of_control = alike(thumbnails(protected_alone(control), size_of(control)), grey(control.plain))
+    of_control = alike(thumbnails(control.private, size_of(control)), grey(control.plain))
     scale = Scale("correlation of thumbnail and scene, without its sign", luck(guess, truth), BROKEN)
     side = truth.shape[1] // block
     return Finding.judged(
@@ -84,7 +79,7 @@ def run(evidence: PeerEvidence, generator: np.random.Generator) -> Finding:
         ),
         pictures={
             "scenes": side_by_side(truth),
-            "protected": side_by_side(private),
+            "protected": side_by_side(material.private),
             "what one picture gives": side_by_side(_shown(guess, truth)),
         },
     )

@@ -6,6 +6,8 @@ key of his own, so that whatever the scheme does to values or edges, it has done
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,7 +21,8 @@ from audit.peer_pictures import SHOWN, side_by_side
 
 PICTURES = 1000  # of which one found, by luck, leaves out one in a hundred
 BROKEN = 0.01
-FEATURES = {**OF_VALUES, "the thumbnail": thumbnail}
+THUMBNAIL = "the thumbnail"
+FEATURES = {**OF_VALUES, THUMBNAIL: thumbnail}
 
 
 def found(protected: Protected) -> dict[str, NDArray[np.int64]]:
@@ -33,6 +36,17 @@ def hits(guesses: dict[str, NDArray[np.int64]]) -> dict[str, int]:
     return {name: int((guess == np.arange(len(guess))).sum()) for name, guess in guesses.items()}
 
 
+@lru_cache(maxsize=4)
+def _hits_of(protected: Protected) -> dict[str, int]:
+    return hits(found(protected.first(PICTURES).each_alone()))
+
+
+def of_controls(evidence: PeerEvidence) -> tuple[int, int]:
+    """Hits by the values where pixels move, and by thumbnails where they stay inside blocks."""
+    by_values = max(number for name, number in _hits_of(evidence.control).items() if name in OF_VALUES)
+    return by_values, _hits_of(evidence.inside)[THUMBNAIL]
+
+
 def interval(found: int, count: int) -> Interval:
     """Of the share of pictures found by the best feature; wider for its having been chosen."""
     return share_interval(found, count, len(FEATURES))
@@ -40,9 +54,9 @@ def interval(found: int, count: int) -> Interval:
 
 def run(evidence: PeerEvidence, generator: np.random.Generator) -> Finding:  # noqa: ARG001  # draws nothing
     """Look for up to 1,000 pictures; the best feature counts."""
-    material, control = evidence.material.first(PICTURES), evidence.control.first(PICTURES)
+    material = evidence.material.first(PICTURES).each_alone()
     guesses = found(material)
-    by_feature, of_control = hits(guesses), hits(found(control))
+    by_feature = hits(guesses)
     best = max(by_feature, key=by_feature.__getitem__)
     count, scenes = len(material), len(material) + len(material.known)
     scale = Scale("share of pictures whose scene is found", 1 / scenes, BROKEN)
@@ -54,10 +68,13 @@ def run(evidence: PeerEvidence, generator: np.random.Generator) -> Finding:  # n
         stand=PEER_ATTACK.stand,
         policy=evidence.name,
         score=by_feature[best] / count,
-        control_broke=interval(max(of_control.values()), len(control)).low > scale.level,
+        control_broke=all(interval(number, count).low > scale.level for number in of_controls(evidence)),
         frames=count,
         smallest_breaking=1,
-        note=f"Each picture was looked for among {scenes} scenes: {told}. The score is by {best}.",
+        note=(
+            f"Each picture, under a key of its own, was looked for among {scenes} scenes: {told}. The score is by "
+            f"{best}."
+        ),
         pictures={"scenes, and below what was found": _pairs(material, guesses[best])},
     )
 
