@@ -29,17 +29,6 @@ def stored(tensor: Tensor) -> Tensor:
     return found.half() if found.dim() > 1 else found
 
 
-def packed(weights: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
-    """A safetensors file whose bytes depend on its content alone: ``save`` has metadata in another order each time."""
-    content = save(weights, metadata=metadata)
-    begin = 8 + int.from_bytes(content[:8], "little")
-    header = json.loads(content[8:begin])
-    header["__metadata__"] = dict(sorted(metadata.items()))
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + content[begin:]
-
-
 def released(training: Training, folder: Path) -> Accuracy | None:
     """The accuracy that the release of this very training states, or None if it is missing or not complete.
 
@@ -65,7 +54,7 @@ def write_release(training: Training, splits: dict[str, Split], folder: Path, *,
     network.load_state_dict(weights)
     held_out, test = measure(network, splits["held out"]), measure(network, splits["test"])
     protection = protection_of(recipe.transform, recipe.private)
-    content = packed(weights, weights_metadata(recipe.model, holds_out=holds_out, protection=protection))
+    content = save(weights, metadata=weights_metadata(recipe.model, holds_out=holds_out, protection=protection))
     write_whole(folder / f"{recipe.model}.safetensors", content)
     parameters = sum(p.numel() for p in network.parameters())
     options = "\n".join(f"- {name.replace('_', ' ')}: {value}" for name, value in asdict(recipe).items())
