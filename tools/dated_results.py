@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,20 @@ def occasion(environment: Mapping[str, Any]) -> str:
     return f"{environment['date'][:10]} on {environment['processor']}, {environment['processors_usable']} cores"
 
 
+def occasions(environments: Iterable[Mapping[str, Any]]) -> str:
+    """Days and machines of several measurements, each once."""
+    return "; ".join(sorted({occasion(one) for one in environments}))
+
+
 def heading(path: Path, result: dict[str, Any], folder: Path) -> str:
-    """The line above a table: command, date, machine, and a link to the file, relative to ``folder``."""
-    found = result["environment"]
-    machine = f"{found['processor']}, {found['processors_usable']} cores"
+    """The line above a table: command, dates, machines, and a link to the file, relative to ``folder``."""
     link = path.relative_to(folder).as_posix()
-    return f"`{result['command']}` on {found['date'][:10]} ({machine}; all of it in [{path.name}]({link})):"
+    return f"`{result['command']}` on {occasions(made_on(result))} (all of it in [{path.name}]({link})):"
+
+
+def made_on(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The environments in which a result was made: those that it names, or else that in which it was written."""
+    return list(result.get("made_on") or [result["environment"]])
 
 
 def write_dated(name: str, result: dict[str, Any], tables: str, folder: Path) -> None:

@@ -24,7 +24,7 @@ def command_line(context: click.Context) -> str:
     words = ["python", f"tools/{context.command.name}.py"]
     for parameter in context.command.params:
         value = context.params[parameter.name or ""]
-        if value in (None, (), False) or value == parameter.get_default(context):
+        if value is None or value is False or value == () or value == parameter.get_default(context):
             continue
         if isinstance(parameter, click.Argument):
             words.append((parameter.name or "").upper())

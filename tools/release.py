@@ -13,7 +13,7 @@ from torch import Tensor
 
 import cifar10
 from accuracy import Accuracy
-from fingerprint import weights_metadata
+from fingerprint import file_digest, weights_metadata
 from inference.models import CIFAR10_MEAN, CIFAR10_STD
 from keyvault.files import write_whole
 from peers.registry import PEERS
@@ -37,7 +37,10 @@ def released(training: Training, folder: Path) -> Accuracy | None:
     """
     model, result = training.recipe.model, folder / RESULT
     run = read_run(result) if result.is_file() else None
-    if run is None or not all((folder / f"{model}{suffix}").is_file() for suffix in (".safetensors", ".md")):
+    weights, card = (folder / f"{model}{suffix}" for suffix in (".safetensors", ".md"))
+    if run is None or not weights.is_file() or not card.is_file():
+        return None
+    if run.get("weights") not in {None, file_digest(weights)}:
         return None
     own = run["recipe"] == asdict(training.recipe) and run.get("environments", []) == training.environments
     return unseen(run) if own else None

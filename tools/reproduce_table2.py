@@ -24,8 +24,11 @@ import torch
 from tqdm import tqdm
 
 import cifar10
+from audit.finding import Finding
+from audit.peer_subjects import ALL
+from audit.registry import all_peer_attacks
 from counted_runs import AtHand, Run, counted_runs
-from dated_results import occasion, write_dated
+from dated_results import made_on, occasion, occasions, write_dated
 from fingerprint import files_digest
 from json_files import read_kept
 from kept_results import command_line
@@ -34,7 +37,7 @@ from keyvault.errors import InputError
 from keyvault.files import make_folder, write_whole
 from measure import environment
 from peers.block_cipher import Images
-from peers.registry import PEERS
+from peers.registry import AUDIT_PREFIX, PEERS
 from recipe import PLAIN
 from table2.cost import compress, time_transformations
 from table2.inference_cost import measure_inference
@@ -134,12 +137,22 @@ def read_audit(path: Path | None) -> dict[str, Any]:
     """Report of an audit as JSON values; without findings if there is none.
 
     Raises:
-        InputError: it is not what privacy_audit writes.
+        InputError: it is not what privacy_audit writes, or not of every peer and attack.
     """
     if path is None:
         return {"findings": []}
-    form = {"command": str, "environment": {"date": str}, "findings": [dict]}
-    return dict(read_kept(path, form, "a report of privacy_audit"))
+    form = {"command": str, "environment": {"date": str}, "findings": [dict], "not_run": [dict]}
+    found = dict(read_kept(path, form, "a report of privacy_audit"))
+    tried = {(one.get("policy"), one.get("attack")) for one in (*found["findings"], *found["not_run"])}
+    lacking = {(f"{AUDIT_PREFIX}{name}", attack) for name in PEERS for attack in all_peer_attacks()} - tried
+    if lacking:
+        raise InputError(
+            f"{path} lacks {' of '.join(reversed(min(lacking)))}",
+            hint=f"audit --policy {ALL} with all attacks, and the newest program",
+        )
+    for one in found["findings"]:
+        Finding.from_json(one)
+    return found
 
 
 def result_name(images: int, *, runs: bool, audit: bool) -> str:
@@ -153,8 +166,8 @@ def peers_digest() -> str:
     return files_digest(sorted(PEERS_CODE.rglob("*.py")))
 
 
-def occasions(measured: Iterable[dict[str, Any]]) -> list[str]:
-    """On which days and machines it was measured."""
+def costs_measured(measured: Iterable[dict[str, Any]]) -> list[str]:
+    """On which days and machines costs were measured."""
     return sorted({f"on {occasion(one['environment'])}" for one in measured})
 
 
@@ -205,8 +218,8 @@ def main(context: click.Context, /, **options: Any) -> None:
     result = {
         "command": command_line(context),
         "effort": asdict(work.effort),
-        "measured": occasions([times, *costs.values()]),
-        "audit": {"command": audit["command"], "date": audit["environment"]["date"]} if options["audit"] else None,
+        "measured": costs_measured([times, *costs.values()]),
+        "audit": {"command": audit["command"], "made": occasions(made_on(audit))} if options["audit"] else None,
         "rows": rows,
     }
     name = result_name(options["images"], runs=bool(trained), audit=bool(options["audit"]))

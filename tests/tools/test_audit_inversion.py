@@ -84,11 +84,20 @@ def test_without_its_network_the_attack_says_nothing(orders: np.ndarray, monkeyp
 def test_a_network_that_says_worse_than_the_mean_scene_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     held = Pairs(scenes(20, 1), tables(50), SHAPE)
     stored = held.stored(np.arange(20), np.arange(20))
-    noise = np.random.default_rng(0)
-    monkeypatch.setattr(inversion, "invert", lambda _, frames, shape: noise.random(frames.shape, np.float32))
-    found = inverted(Pairs(scenes(300, 0), tables(50), SHAPE), stored, held.plain, Budget(1, 2, 4), noise)
+    rng = np.random.default_rng(0)
+    inverse = rng.permutation(SIDE**2)
+    monkeypatch.setattr(inversion, "invert", lambda _, frames, shape: 1 - frames[:, inverse])
+    found = inverted(Pairs(scenes(300, 0), tables(50), SHAPE), stored, held.plain, Budget(1, 2, 4), rng)
     assert found.trust == 0
     assert np.array_equal(found.scores, found.by_chance)
+
+
+def test_how_far_a_network_is_trusted_is_told_by_what_it_has_not_learned_from() -> None:
+    learned, others = inversion._parted(Pairs(scenes(300, 0), tables(50), SHAPE))
+    assert (len(learned.plain), len(others.plain), len(learned.tables), len(others.tables)) == (240, 60, 40, 10)
+    assert not {one.tobytes() for one in learned.tables} & {one.tobytes() for one in others.tables}
+    learned, others = inversion._parted(Pairs(scenes(300, 0), tables(1), SHAPE))
+    assert np.array_equal(learned.tables, others.tables)
 
 
 def test_what_leaks_in_every_frame_is_seen_however_unlike_scenes_are(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,6 +126,18 @@ def test_an_attack_that_loses_its_way_says_nothing(
     assert run(attack, evidence(key)).verdict is Verdict.INCONCLUSIVE
 
 
+def test_the_control_of_lenses_is_one_of_which_something_can_be_taken_off() -> None:
+    control = single_frame.control_of(evidence("defocus-4")).each_alone()
+    assert np.abs(control.private.astype(int) - control.plain).mean() > 1
+    rng = np.random.default_rng(0)
+    assert single_frame.broke(control, 0.5, rng)
+    assert not single_frame.broke(
+        replace(control, peer=Peer("no lens", lambda *_: Protection(lambda x: x, None)), private=control.plain),
+        0.5,
+        rng,
+    )
+
+
 def test_known_pairs_without_a_way_to_halves_say_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peer_pairs, "by_moves", lambda *_: None)
     monkeypatch.setattr(peer_pairs, "_FEWEST_FOR_LINES", 99)

@@ -108,7 +108,9 @@ def _report() -> Report:
         smallest_breaking=2,
         pictures={"a": np.zeros((2, 2), np.uint8)},
     )
-    holds = replace(weak, policy="default", score=0.1, verdict=Verdict.PASS, smallest_breaking=None)
+    made = {**MADE["environment"], "python": "3.11", "versions": {"numpy": "2"}}
+    nothing = Interval(0, 0.2, 0)
+    holds = replace(weak, policy="default", score=0.1, interval=nothing, verdict=Verdict.PASS, smallest_breaking=None)
     return Report(
         audited=["two policies"],
         policies={"fixed": "one key", "default": "a key for each frame"},
@@ -117,6 +119,7 @@ def _report() -> Report:
         not_run=[NotRun("other", Stand.FILE, "default", "why")],
         appearances=[],
         environment=MADE["environment"],
+        made_on=[made, made | {"date": "2020-02-20T20:20:20+00:00", "processor": "other"}, made],
         command="python tools/privacy_audit.py",
         seed=1,
     )
@@ -128,6 +131,7 @@ def test_the_audit_names_what_broke_and_how_many_frames_it_took(tmp_path: Path) 
     short = evidence_tables.render({"audit": path}, tmp_path)
     assert "| fixed | **fail**: peek | not attacked | not attacked |" in short
     assert "| default | pass (1 attack) |" in short
+    assert "audit.py` on 2020-02-20 on other, 2 cores; 2026-11-21 on a processor, 2 cores (all of it in" in short
     whole = evidence_tables.render_audit({"audit": path}, tmp_path)
     assert "| Looking (`peek`) | **fail: 0.9 (chance 0.1)**, from 2 frames on | pass: 0.1 (chance 0.1) |" in whole
     assert "| Not tried (`other`) |  | not run |" in whole

@@ -288,8 +288,9 @@ def test_fine_tuned_networks_count_if_they_are_of_the_frames_and_images_at_hand(
 
 def test_the_command_names_weights_without_their_folders() -> None:
     words = ["--data", "/a/cifar", "--weights", "resnet32=/b/c.th", "--imagenet-input", "resnet32", "--batch", "3"]
+    words += ["--seed", "0"]
     context = main.make_context("reproduce_table1", words)
-    expected = "--data cifar --weights resnet32=c.th --imagenet-input resnet32 --batch 3"
+    expected = "--data cifar --weights resnet32=c.th --imagenet-input resnet32 --batch 3 --seed 0"
     assert command_line(context) == f"python tools/reproduce_table1.py {expected}"
 
 

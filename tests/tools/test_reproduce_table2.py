@@ -21,7 +21,9 @@ from torch.nn.modules.module import register_module_forward_hook
 import cifar10
 import reproduce_table2
 import train_cifar10
-from audit.finding import Verdict
+from audit.finding import Finding, Interval, Stand, Verdict
+from audit.registry import all_peer_attacks
+from audit.report import NotRun
 from keyvault.errors import InputError
 from measure import Comparison, Timing
 from peers.networks.adaptation import BlockwiseAdaptation
@@ -204,11 +206,26 @@ def test_the_accuracy_of_the_test_file_alone_is_called_so() -> None:
 
 
 def write_audit(folder: Path) -> Path:
-    """A report with a finding on one peer."""
+    """A report of two peers with two findings on one of them; of the other nothing was run."""
     path = folder / "audit.json"
-    findings = [{"policy": "peer:key-nets", "verdict": verdict} for verdict in ("fail", "pass")]
-    environment = {"date": "2000-01-02T03:04:05+00:00"}
-    path.write_text(json.dumps({"findings": findings, "command": "python tools/some.py", "environment": environment}))
+    figures = {
+        "correlation": (Interval(0.6, 0.9, 0.5), True, Verdict.FAIL),
+        "known_plaintext": (Interval(0.0, 0.1, 0.0), True, Verdict.PASS),
+    }
+    findings = [
+        Finding(name, Stand.FILE, "peer:key-nets", 0.1, "share", 0.0, 0.5, *one, 9) for name, one in figures.items()
+    ]
+    tried = [(f"peer:{peer}", name) for peer in ("etc-grey", "key-nets") for name in all_peer_attacks()]
+    left = [one for one in tried if one not in {(f.policy, f.attack) for f in findings}]
+    environment = {"date": "2000-01-02T03:04:05+00:00", "processor": "A", "processors_usable": 2}
+    report = {
+        "command": "python tools/some.py",
+        "environment": environment | {"date": "2000-01-09T00:00:00+00:00"},
+        "made_on": [environment],
+        "findings": [one.to_json() for one in findings],
+        "not_run": [NotRun(name, Stand.FILE, policy, "no").to_json() for policy, name in left],
+    }
+    path.write_text(json.dumps(report))
     return path
 
 
@@ -221,7 +238,32 @@ def test_finished_runs_and_findings_enter_the_table(data: Path, tmp_path: Path, 
     (line,) = (line for line in text.splitlines() if "| Key-Nets" in line)
     assert "| resnet20 | 1.23 | 50.00 % (2505 of 5010; 95 % interval 48.62 to 51.38) | 3 epochs, float32, cpu |" in line
     assert line.endswith("| fail (1 of 2) |")
-    assert "`python tools/some.py` on 2000-01-02" in text
+    assert "`python tools/some.py` on 2000-01-02 on A, 2 cores." in text
+
+
+def unlike_its_figures(report: dict[str, Any]) -> None:
+    report["findings"][0]["verdict"] = "pass"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda report: report["not_run"].pop(), "audit.json lacks single_frame of peer:key-nets"),
+        (lambda report: report["findings"].pop(0), "audit.json lacks correlation of peer:key-nets"),
+        (unlike_its_figures, "does not follow from its figures"),
+    ],
+)
+def test_a_part_of_an_audit_is_refused_and_so_is_a_verdict_that_does_not_follow(
+    data: Path, tmp_path: Path, counted: list[str], change: Callable[[dict[str, Any]], Any], said: str
+) -> None:
+    audit = write_audit(tmp_path)
+    report = json.loads(audit.read_text())
+    change(report)
+    audit.write_text(json.dumps(report))
+    refused = invoke(data, tmp_path, "--audit", str(audit))
+    assert (refused.exit_code, refused.stderr.count("\n")) == (3, 1)
+    assert said in refused.stderr
+    assert counted == []
 
 
 @pytest.mark.parametrize("content", ["[]", '{"findings": []}', '{"findings": 3, "command": "", "environment": {}}'])

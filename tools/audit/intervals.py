@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import hypot
+from math import hypot, sqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta, bootstrap, norm, t
+from scipy.stats import beta, bootstrap, gumbel_r, t
 
 from accuracy import wilson
 from audit.finding import Interval
@@ -40,7 +40,7 @@ def share_interval(hits: int, trials: int, tries: int = 1) -> Interval:
     return Interval(low, high, min(sure, low))
 
 
-def mean_interval(values: NDArray[np.float64], rng: np.random.Generator) -> Interval:
+def mean_interval(values: NDArray[np.float64], rng: np.random.Generator, tries: int = 1) -> Interval:
     """Percentile bootstrap interval of the mean of independent values (Efron, Ann. Stat. 7(1), 1979).
 
     A single value, or values that are all equal, give an interval of no width.
@@ -48,6 +48,7 @@ def mean_interval(values: NDArray[np.float64], rng: np.random.Generator) -> Inte
     Args:
         values: float64 (n,), n at least 1; one for each frame or scene.
         rng: draws the resamples.
+        tries: of how many such means this is the largest, which widens it (Bonferroni).
 
     Raises InputError if there are no values.
     """
@@ -58,25 +59,36 @@ def mean_interval(values: NDArray[np.float64], rng: np.random.Generator) -> Inte
     means = bootstrap(
         (values,), np.mean, n_resamples=RESAMPLES, batch=_BATCH, method="percentile", rng=rng
     ).bootstrap_distribution
-    return Interval(*map(float, np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2, (1 - SURE) / 2])))
+    tail, sure = (1 - LEVEL) / 2 / tries, (1 - SURE) / 2 / tries
+    return Interval(*map(float, np.quantile(means, [tail, 1 - tail, sure])))
 
 
-def paired_interval(values: NDArray[Any], by_chance: NDArray[Any], rng: np.random.Generator) -> Interval:
+def paired_interval(
+    values: NDArray[Any], by_chance: NDArray[Any], rng: np.random.Generator, tries: int = 1
+) -> Interval:
     """Interval of the mean of values beside that of what the same frames give by chance: (n,) both, hits or numbers.
 
     Some frames are easier than others, by chance too, which the differences leave out.
     """
     chance = float(by_chance.mean())
-    return mean_interval(values.astype(np.float64) - by_chance, rng).mapped(lambda more: chance + more)
+    return mean_interval(values.astype(np.float64) - by_chance, rng, tries).mapped(lambda more: chance + more)
 
 
-def with_spread(interval: Interval, score: float, spread: float) -> Interval:
-    """An interval of ``score`` that leaves out something all its values share, of which the deviation is ``spread``.
+def with_spread(interval: Interval, score: float, by_luck: NDArray[np.float64]) -> Interval:
+    """An interval of ``score`` that also leaves out something that all its values share, of which examples are known.
 
-    Both are taken as normal and independent, so that the distances of the ends add in quadrature.
+    Both are taken as independent, so that the distances of the ends add in quadrature.  The luck is that of the best of
+    several choices, and has the distribution of largest values (Gumbel, Statistics of Extremes, 1958).
+
+    Args:
+        interval: of what the values do not share.
+        score: their mean.
+        by_luck: float64 (n,), what luck alone has given in n examples, at least 2.
     """
+    spread = float(by_luck.std(ddof=1)) * sqrt(1 + 1 / len(by_luck)) / gumbel_r.std()
     ends = ((interval.low, LEVEL), (interval.high, LEVEL), (interval.sure, SURE))
-    low, high, sure = (hypot(end - score, float(norm.ppf((1 + level) / 2)) * spread) for end, level in ends)
+    reach = {level: float(gumbel_r.ppf((1 + level) / 2) - gumbel_r.mean()) * spread for level in (LEVEL, SURE)}
+    low, high, sure = (hypot(end - score, reach[level]) for end, level in ends)
     return Interval(score - low, score + high, score - sure)
 
 

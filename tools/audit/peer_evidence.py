@@ -43,6 +43,7 @@ class Protected:
         labels: int64 (n,), classes of the pictures; -1 where unknown.
         known: other pictures of the same kind, plain.
         known_labels: int64 (m,), their classes.
+        seed: of the key, and of those that pictures have each for itself.
     """
 
     key: str
@@ -52,6 +53,7 @@ class Protected:
     labels: Labels
     known: Images
     known_labels: Labels
+    seed: int
 
     def __len__(self) -> int:
         return len(self.plain)
@@ -71,7 +73,8 @@ class Protected:
         Under one key for all, the luck of that key would be that of every picture, which no interval over pictures
         shows.
         """
-        found = [self.own(one[None], _ALONE + number) for number, one in enumerate(self.plain)]
+        first = (self.seed + 1) * _ALONE
+        found = [audited(self.peer, first + number).transform(one[None]) for number, one in enumerate(self.plain)]
         return replace(self, private=np.concatenate(found))
 
     def first(self, count: int) -> Protected:
@@ -81,7 +84,7 @@ class Protected:
 
 
 _PICTURES = ("plain", "private", "labels")
-_ALONE = 1_000_000  # the first number of keys that single pictures have, from which no attack learns
+_ALONE = 10_000_000  # keys of single pictures that a seed has, more than there are pictures
 
 
 @dataclass(frozen=True, eq=False)

@@ -66,6 +66,7 @@ def protect(key: str, peer: Peer, scenes: Scenes, seed: int) -> Protected:
         labels=scenes.frame_labels,
         known=peer.scale(scenes.known),
         known_labels=scenes.known_labels,
+        seed=seed,
     )
 
 

@@ -71,9 +71,10 @@ class Report:
     seed: int
 
     @property
-    def occasions(self) -> list[str]:
+    def occasions(self) -> list[dict[str, Any]]:
         """On which days, machines and versions findings were made, each once."""
-        return sorted({_occasion(one) for one in self.made_on})
+        found = [{name: one[name] for name in _OCCASION} | {"date": one["date"][:10]} for one in self.made_on]
+        return sorted((one for number, one in enumerate(found) if one not in found[:number]), key=_when)
 
     def to_json(self) -> dict[str, Any]:
         """The report as JSON values, findings worst first, without pictures, which the page has."""
@@ -91,10 +92,11 @@ class Report:
         }
 
 
-def _occasion(environment: Mapping[str, Any]) -> str:
-    versions = "".join(f", {name} {version}" for name, version in environment["versions"].items())
-    cores = f"{environment['processors_usable']} cores usable"
-    return f"{environment['date'][:10]}, {environment['processor']}, {cores}, Python {environment['python']}{versions}"
+_OCCASION = ("date", "processor", "processors_usable", "python", "versions")
+
+
+def _when(occasion: Mapping[str, Any]) -> str:
+    return str(occasion["date"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ def render(found: dict[str, Any]) -> str:
     if found["measured"]:
         notes.append(f"- Costs were measured {', '.join(found['measured'])}.")
     if found["audit"]:
-        notes.append(f"- Audit: `{found['audit']['command']}` on {found['audit']['date'][:10]}.")
+        notes.append(f"- Audit: `{found['audit']['command']}` on {found['audit']['made']}.")
     return "\n".join([*lines, "", *notes, *_FOOTNOTES, *_training(names)]) + "\n"
 
 
@@ -104,7 +104,7 @@ _FOOTNOTES = (
     "here.",
     f"- Accuracy: images that were never trained on, with its 95 % interval; trained on {TRAINED_IMAGES:,} images.",
     "- Of a keyed network, accuracy is that of the plain network on plain images: Table 1 holds the predictions of the "
-    "two against each other, image by image, on every image.",
+    "two against each other, image by image, for the networks that it has.",
     "- Transformation: NumPy and OpenCV on one thread, 100 images at a time; all peers took turns, and x is their "
     "time divided by that of the pixel shuffle in the same round. PrivConv at 224 x 224 has 49 times the pixels.",
     "- Inference: time of the peer's own network divided by that of plain PreResNet-110 in the same round; in both, "

@@ -9,7 +9,8 @@ to be the network's work.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -20,6 +21,7 @@ from audit.attack import Attack, Evidence
 from audit.finding import Finding, Pictures, Scale, Stand
 from audit.intervals import mean_interval, paired_interval
 from audit.inversion_training import Budget, Floats, Pairs, invert, invert_linearly, train
+from audit.inverter import Inverter
 from audit.material import Material, white
 from audit.views import in_line, known
 from keyvault.errors import InputError
@@ -64,7 +66,7 @@ class Inversion:
 
     Attributes:
         stored, truth: the frames and their scenes.
-        guess, linear: what the network makes of them, and the regression alone.
+        guess, linear: what is made of them by the network, and by the regression alone.
         mean: the mean known scene.
         trust: how much of what the network says beyond the mean scene is in the guess, 0 to 1.
     """
@@ -100,32 +102,36 @@ def _side_by_side(frames: Floats) -> NDArray[np.uint8]:
 def inverted(pairs: Pairs, stored: Floats, truth: Floats, budget: Budget, generator: np.random.Generator) -> Inversion:
     """Learn from pairs, and invert frames (n, p, c) under orders that are not among theirs.
 
-    A network can always say the mean scene.  How far beyond it this one is to be trusted is told by the last of the
-    scenes, from which it has not learned: else one that has learned too little would do worse than nothing.
+    A guess can always be the mean scene.  How far beyond it network and regression are to be trusted is told by the
+    last of the scenes under the last of the orders, from which neither has learned: else one that has learned too
+    little would do worse than nothing.
     """
-    judged = max(1, min(_JUDGED, len(pairs.plain) // 5))
-    learned, others = replace(pairs, plain=pairs.plain[:-judged]), replace(pairs, plain=pairs.plain[-judged:])
+    learned, others = _parted(pairs)
     network, mean = train(learned, budget, generator), learned.plain.mean(0)
+    numbers = np.arange(len(others.plain))
+    practice = others.stored(numbers, numbers % len(others.tables))
 
     def pictures(lines: Floats) -> Floats:
         return lines.reshape(len(lines), *pairs.shape, -1)
 
-    def beyond(frames: Floats) -> Floats:
-        return invert(network, frames, pairs.shape) - mean
+    def trusted(way: Callable[[Inverter, Floats, tuple[int, int]], Floats]) -> tuple[Floats, float]:
+        beyond = way(network, practice, pairs.shape) - mean
+        trust = max(
+            _TRUST,
+            key=lambda one: float(similarity(pictures(mean + one * beyond), pictures(others.plain)).mean()),
+        )
+        return pictures(mean + np.float32(trust) * (way(network, stored, pairs.shape) - mean)), trust
 
-    tried = beyond(others.stored(np.arange(judged), generator.integers(0, len(pairs.tables), judged)))
-    trust = max(
-        _TRUST,
-        key=lambda share: float(similarity(pictures(mean + share * tried), pictures(others.plain)).mean()),
-    )
-    return Inversion(
-        stored=pictures(stored),
-        truth=pictures(truth),
-        guess=pictures(mean + np.float32(trust) * beyond(stored)),
-        linear=pictures(invert_linearly(network, stored, pairs.shape)),
-        mean=pictures(np.broadcast_to(mean, truth.shape)),
-        trust=trust,
-    )
+    (guess, trust), (linear, _) = trusted(invert), trusted(invert_linearly)
+    means = pictures(np.broadcast_to(mean, truth.shape))
+    return Inversion(pictures(stored), pictures(truth), guess, linear, means, trust)
+
+
+def _parted(pairs: Pairs) -> tuple[Pairs, Pairs]:
+    """Pairs to learn from, and a few others; a policy with one order has the same for both."""
+    scenes, orders = (max(1, min(_JUDGED, number // 5)) for number in (len(pairs.plain), len(pairs.tables)))
+    tables = (pairs.tables[:-orders], pairs.tables[-orders:]) if len(pairs.tables) > 1 else (pairs.tables,) * 2
+    return Pairs(pairs.plain[:-scenes], tables[0], pairs.shape), Pairs(pairs.plain[-scenes:], tables[1], pairs.shape)
 
 
 def attacked(material: Material, plain: Floats, budget: Budget, generator: np.random.Generator) -> Inversion:
@@ -256,8 +262,8 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
 def _note(evidence: Evidence, found: Inversion, control: Controls) -> str:
     ratios = [float(peak_ratio(one, found.truth).mean()) for one in (found.guess, found.mean)]
     return (
-        f"Each of {len(found.truth)} frames inverted on its own, after learning from {len(evidence.scenes)} other "
-        f"scenes under {len(evidence.material) - HELD_OUT} of the policy's orders for {BUDGET}, which is why no least "
+        f"Each of {len(found.truth)} frames inverted on its own, with {len(evidence.scenes)} other scenes and "
+        f"{len(evidence.material) - HELD_OUT} of the policy's orders to learn from for {BUDGET}, which is why no least "
         f"number of frames is named; a larger budget may reach more. PSNR {ratios[0]:.1f} dB, of the mean scene "
         f"{ratios[1]:.1f} dB. The controls: the fixed key {control.fixed.mean():.2f}; every row shuffled anew "
         f"{control.row.mean():.2f}, of which regression alone gets {control.row_linear.mean():.2f}. Of what the "

@@ -201,11 +201,12 @@ def _at_the_file(evidence: Evidence, captured: Captured, generator: np.random.Ge
     sensor, bits = Sensor(policy), range(KEY_BITS)
     places = Scale("share of positions that stay when a key bit is flipped", sensor.chance_to_stay(), _FAIL)
     counted = [equal_places(opened, frame, bits), equal_places(opened, frame, bits, first_half)]
-    parts = [_counted(places, counted, math.prod(sensor.grid))]
-    if policy.protection is Protection.SHUFFLE_MASK:
+    masked = policy.protection is Protection.SHUFFLE_MASK
+    parts = [_counted(places, counted, math.prod(sensor.grid), 1 + masked)]
+    if masked:
         values = Scale("share of values right with the mask of a key with a bit flipped", 2.0**-policy.bits, _FAIL)
         counted = [equal_values(opened, frame, bits), equal_values(opened, frame, bits, first_half)]
-        parts.append(_counted(values, counted, frame.samples.size))
+        parts.append(_counted(values, counted, frame.samples.size, 1 + masked))
     told = "; ".join(f"{part.scale.unit} {part.score:.2%}, by chance {part.scale.chance:.2%}" for part in parts)
     return _finding(
         *(evidence, Stand.FILE, parts, 1),
@@ -214,16 +215,17 @@ def _at_the_file(evidence: Evidence, captured: Captured, generator: np.random.Ge
     )
 
 
-def _counted(scale: Scale, counted: Sequence[Sequence[int]], of_one: int) -> Part:
-    """What came of all flipped bits, and of the same with the control's derivation."""
+def _counted(scale: Scale, counted: Sequence[Sequence[int]], of_one: int, parts: int) -> Part:
+    """What came of all flipped bits, and of the same with the control's derivation; one of so many parts."""
     (hits, of_control), trials = (sum(one) for one in counted), KEY_BITS * of_one
     broke = share_interval(of_control, trials).low > scale.level
-    return Part(scale, share_interval(hits, trials), hits / trials, broke)
+    return Part(scale, share_interval(hits, trials, parts), hits / trials, broke)
 
 
 def _finding(evidence: Evidence, stand: Stand, parts: Sequence[Part], frames: int, note: str) -> Finding:
-    """The worst part; the control is that of all."""
+    """The worst part; where nothing leaks, every part has to have broken its control."""
     part = worst(parts)
+    leaks = part.verdict in (Verdict.FAIL, Verdict.WARN)
     return Finding.judged(
         part.scale,
         part.interval,
@@ -231,7 +233,7 @@ def _finding(evidence: Evidence, stand: Stand, parts: Sequence[Part], frames: in
         stand=stand,
         policy=evidence.name,
         score=part.score,
-        control_broke=all(one.control_broke for one in parts),
+        control_broke=leaks or all(one.control_broke for one in parts),
         frames=frames,
         smallest_breaking=1,
         note=f"{note} {OF_THE_POLICY}",
@@ -250,19 +252,21 @@ def _under_the_mask(captured: Captured, generator: np.random.Generator) -> str:
 def _in_memory(evidence: Evidence, captured: Captured, generator: np.random.Generator) -> Finding:
     wrong, right = captured.flipped_keys(generator), captured.keys
     of_right = captured.opened_with(right, right)
-    with_right = captured.right(of_right)
+    with_right, masked = captured.right(of_right), captured.opened.grant.policy.protection is Protection.SHUFFLE_MASK
 
     def part(what: str, frames: list[ShuffledFrame], blind: list[ShuffledFrame]) -> Part:
         hits, by_chance = captured.right(frames), captured.right(blind)
         chance = float(by_chance.mean())
         scale = Scale(f"share of frames classified rightly with {what}", chance, chance + _ABOVE_CHANCE * (1 - chance))
-        interval = paired_interval(hits, by_chance, generator).mapped(lambda share: min(max(share, 0.0), 1.0))
+        interval = paired_interval(hits, by_chance, generator, 1 + masked).mapped(
+            lambda share: min(max(share, 0.0), 1.0)
+        )
         least = share_interval(int(with_right.sum()), len(with_right)).low
         return Part(scale, interval, float(hits.mean()), least > max(_WORKS, scale.fail))
 
     unrelated = [under_another(frame, generator) for frame in of_right]
     parts = [part("wrong positions", captured.opened_with(wrong, right), unrelated)]
-    if captured.opened.grant.policy.protection is Protection.SHUFFLE_MASK:
+    if masked:
         noise = [of_noise(frame, generator) for frame in of_right]
         parts.append(part("a wrong mask", captured.opened_with(right, wrong), noise))
     told = ", ".join(f"{one.scale.unit.rpartition(' with ')[2]} {one.score:.1%}" for one in parts)

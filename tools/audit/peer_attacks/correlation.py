@@ -156,17 +156,22 @@ def stored(protected: Protected, *, apart: bool) -> Stored:
     return Stored(series, truth, moved=protected.key not in STAY)
 
 
-@lru_cache(maxsize=4)
 def solve(protected: Protected, count: int = PICTURES[-1], *, apart: bool = False) -> Solved:
-    """Put the first so many pictures together; remembered, since controls are the same for all peers."""
+    """Put the first so many pictures together."""
     return stored(protected.first(count), apart=apart).arranged()
+
+
+@lru_cache(maxsize=3)
+def _solved_control(protected: Protected, *, apart: bool = False) -> Solved:
+    """The same for a control, remembered, since it is that of all peers of one size."""
+    return solve(protected, apart=apart)
 
 
 def controls(evidence: PeerEvidence) -> list[Solved]:
     """What has to be put together in the same way: a shuffle of pixels, and where blocks are scrambled one key's."""
     key = evidence.material.key
-    found = [solve(evidence.control, apart=key in APART)]
-    return [*found, solve(evidence.alike)] if UNITS[key] > 1 else found
+    found = [_solved_control(evidence.control, apart=key in APART)]
+    return [*found, _solved_control(evidence.alike)] if UNITS[key] > 1 else found
 
 
 def run(evidence: PeerEvidence, generator: np.random.Generator) -> Finding:
@@ -178,9 +183,8 @@ def run(evidence: PeerEvidence, generator: np.random.Generator) -> Finding:
     scale = Scale("correlation of the picture put together and the scene", float(np.mean(blind)), BROKEN)
     counts = [number for number in PICTURES if number < count]
     tried = {number: solve(evidence.material, number, apart=apart) for number in counts} | {count: there.arranged()}
-    luck = float(np.std(blind, ddof=1))  # all pictures hang on one arrangement
-    intervals = {
-        number: with_spread(mean_interval(one.values, generator), float(one.values.mean()), luck)
+    intervals = {  # all pictures hang on one arrangement
+        number: with_spread(mean_interval(one.values, generator), float(one.values.mean()), np.array(blind))
         for number, one in tried.items()
     }
     found, interval = tried[count], intervals[count]

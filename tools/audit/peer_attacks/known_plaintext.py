@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from audit.attacks.single_frame import BROKEN, correlations
 from audit.finding import Finding, Interval, Scale
 from audit.intervals import few_shares_interval, least_breaking, mean_interval
 from audit.peer_evidence import Images, PeerAttack, PeerEvidence, Protected
-from audit.peer_pairs import Decipher, by_lines, learn
+from audit.peer_pairs import Decipher, by_lines, by_moves, learn
 from audit.peer_pictures import grey, mean_scene, side_by_side
 from keyvault.errors import InputError
 
@@ -116,11 +117,20 @@ def only_lines(plain: Images, private: Images) -> tuple[Decipher, str]:
     return by_lines(plain, private), "a line for each sample"
 
 
-def controls(evidence: PeerEvidence) -> tuple[Step, ...]:
-    """What each way has to break: whole pixels that move, halves of values that also turn negative, and lines."""
+def only_values(plain: Images, private: Images) -> tuple[Decipher | None, str]:
+    """Another one, which comes after that by pixels."""
+    return by_moves(plain, private, 8), "values that change places"
+
+
+@lru_cache(maxsize=2)
+def controls(shuffled: Protected, scrambled: Protected) -> tuple[Step, ...]:
+    """What each way has to break: pixels that move, halves of values that also turn negative, values, and lines.
+
+    Remembered, since they are the same for all peers of one size.
+    """
     pairs = PAIRS[-1]
-    moved = step(evidence.control, pairs), step(evidence.alike, pairs)
-    return (*moved, step(evidence.control, pairs, only_lines))
+    by_others = (step(shuffled, pairs, way) for way in (only_values, only_lines))
+    return (step(shuffled, pairs), step(scrambled, pairs), *by_others)
 
 
 def run(evidence: PeerEvidence, generator: np.random.Generator) -> Finding:
@@ -144,7 +154,9 @@ def run(evidence: PeerEvidence, generator: np.random.Generator) -> Finding:
         stand=PEER_ATTACK.stand,
         policy=evidence.name,
         score=last.score,
-        control_broke=all(one.interval(generator).low > scale.level for one in controls(evidence)),
+        control_broke=all(
+            one.interval(generator).low > scale.level for one in controls(evidence.control, evidence.alike)
+        ),
         frames=last.pairs,
         smallest_breaking=least_breaking(intervals, scale.level),
         note=(

@@ -41,10 +41,10 @@ def _hits_of(protected: Protected) -> dict[str, int]:
     return hits(found(protected.first(PICTURES).each_alone()))
 
 
-def of_controls(evidence: PeerEvidence) -> tuple[int, int]:
-    """Hits by the values where pixels move, and by thumbnails where they stay inside blocks."""
-    by_values = max(number for name, number in _hits_of(evidence.control).items() if name in OF_VALUES)
-    return by_values, _hits_of(evidence.inside)[THUMBNAIL]
+def of_controls(evidence: PeerEvidence) -> list[int]:
+    """Hits by each of what values leave where pixels move, and by thumbnails where they stay inside blocks."""
+    shuffled = _hits_of(evidence.control)
+    return [*(shuffled[name] for name in OF_VALUES), _hits_of(evidence.inside)[THUMBNAIL]]
 
 
 def interval(found: int, count: int) -> Interval:
