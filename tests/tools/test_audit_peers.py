@@ -40,9 +40,9 @@ INVARIANT = {
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(correlation, "PICTURES", (200,))
-    correlation.solve.cache_clear()
+    correlation._solved_control.cache_clear()
     yield
-    correlation.solve.cache_clear()
+    correlation._solved_control.cache_clear()
 
 
 @pytest.mark.parametrize("key", INVARIANT)
@@ -122,13 +122,13 @@ def test_an_attack_that_loses_its_way_says_nothing(
     assert run(attack, under).verdict is not Verdict.INCONCLUSIVE
     monkeypatch.setattr(f"audit.peer_attacks.{name}.{way}", cut)
     monkeypatch.setitem(reidentification.FEATURES, reidentification.THUMBNAIL, reidentification.thumbnail)
-    correlation.solve.cache_clear()
+    correlation._solved_control.cache_clear()
     assert run(attack, evidence(key)).verdict is Verdict.INCONCLUSIVE
 
 
 def test_the_control_of_lenses_is_one_of_which_something_can_be_taken_off() -> None:
     control = single_frame.control_of(evidence("defocus-4")).each_alone()
-    assert np.abs(control.private.astype(int) - control.plain).mean() > 1
+    assert np.abs(control.private.astype(int) - control.plain).mean() > 0.5
     rng = np.random.default_rng(0)
     assert single_frame.broke(control, 0.5, rng)
     assert not single_frame.broke(
