@@ -59,7 +59,7 @@ def test_one_pair_is_enough_where_pixels_move_whole(key: str, whole: bool) -> No
     assert decipher is not None
     assert how.startswith("pixels") == whole
     found = correlations(grey(decipher(private[1:])), grey(images[1:])).mean()
-    assert (found > 0.9) == whole
+    assert (found > 0.7) == whole
 
 
 def test_sets_share_neither_pictures_nor_keys() -> None:
