@@ -150,7 +150,7 @@ def test_cifar10_presets() -> None:
     assert preset("resnet32").isp_settings(demosaic=Demosaic.MALVAR).demosaic is Demosaic.MALVAR
 
 
-@pytest.mark.parametrize("name", ["resnet20", "vgg16"])
+@pytest.mark.parametrize("name", ["resnet20", "vgg16", "preresnet110"])
 def test_networks_that_ship_are_as_accurate_as_their_cards_say(name: str, privcam_data: Path) -> None:
     chosen = preset(name)
     assert chosen.weights is not None
