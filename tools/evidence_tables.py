@@ -50,7 +50,7 @@ def _table1(found: Found) -> str:
     """The networks that were measured, and the names of the others."""
     measured = [one for one in found["networks"] if one["columns"]]
     others = [one["network"] for one in found["networks"] if not one["columns"]]
-    left = f"Not measured, for want of trained weights: {', '.join(others)}.\n\n" if others else ""
+    left = f"Without trained weights when this was measured: {', '.join(others)}.\n\n" if others else ""
     return left + table1.table.render(measured).replace("### ", "#### ")
 
 
