@@ -14,12 +14,12 @@ from audit.scenes import Scenes
 from peers.registry import PEERS, Peer, Protection
 
 
-def pictures(count: int, seed: int = 1) -> Images:
+def pictures(count: int, seed: int = 1, tint: float = 20) -> Images:
     """Smooth pictures with a tint, as photographs have one, and a little grain: uint8 (count, 32, 32, 3)."""
     rng = np.random.default_rng(seed)
     smooth, grey = (_smooth(rng, count, channels) for channels in (3, 1))
-    level = rng.uniform(100, 150, (count, 1, 1, 1)) + rng.uniform(-20, 20, (count, 1, 1, 3))
-    return np.clip(level + 3 * smooth + 35 * grey + rng.normal(size=smooth.shape), 0, 255).astype(np.uint8)
+    level = rng.uniform(100, 150, (count, 1, 1, 1)) + rng.uniform(-tint, tint, (count, 1, 1, 3))
+    return np.clip(level + 0.15 * tint * smooth + 35 * grey + rng.normal(size=smooth.shape), 0, 255).astype(np.uint8)
 
 
 def _smooth(rng: np.random.Generator, count: int, channels: int) -> np.ndarray:

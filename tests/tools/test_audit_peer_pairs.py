@@ -53,13 +53,13 @@ def test_pixels_that_move_whole_are_found_whatever_their_colours_do(pairs: int, 
 
 @pytest.mark.parametrize(("key", "whole"), [("pixel-shuffle", True), ("etc", True), ("privconv", False), ("le", False)])
 def test_one_pair_is_enough_where_pixels_move_whole(key: str, whole: bool) -> None:
-    images = pictures(30)
+    images = pictures(30, tint=60)  # of many colours: few pixels are alike
     private = PEERS[key].protection(4).transform(images)
     decipher, how = learn(images[:1], private[:1])
     assert decipher is not None
     assert how.startswith("pixels") == whole
     found = correlations(grey(decipher(private[1:])), grey(images[1:])).mean()
-    assert (found > 0.7) == whole
+    assert (found > 0.9) == whole
 
 
 def test_sets_share_neither_pictures_nor_keys() -> None:
