@@ -92,6 +92,13 @@ def test_a_network_that_says_worse_than_the_mean_scene_is_not_trusted(monkeypatc
     assert np.array_equal(found.scores, found.by_chance)
 
 
+def test_a_guess_worse_than_the_mean_scene_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inversion, "BUDGET", Budget(2, 4, 4))
+    monkeypatch.setattr(inversion.Controls, "broke", lambda *args: True)
+    monkeypatch.setattr(inversion, "attacked", lambda *args: replace(found := attacked(*args), guess=1 - found.truth))
+    assert finding(tables(300)).verdict is Verdict.INCONCLUSIVE
+
+
 def test_how_far_a_network_is_trusted_is_told_by_what_it_has_not_learned_from() -> None:
     learned, others = inversion._parted(Pairs(scenes(300, 0), tables(50), SHAPE))
     assert (len(learned.plain), len(others.plain), len(learned.tables), len(others.tables)) == (240, 60, 40, 10)

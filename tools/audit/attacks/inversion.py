@@ -235,6 +235,8 @@ def _check(material: Material, scenes: NDArray[np.uint8]) -> None:
 def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Finding:
     """Learn to invert the policy's shuffle; the controls are those of :class:`Controls`, chance is the mean scene.
 
+    A network that does worse than that, though other scenes spoke for it, has learned too little to say anything.
+
     Raises InputError if there are fewer than 300 frames or 500 scenes, and for frames of more than 4,096 photosites
     or fewer than 7 rows or columns.
     """
@@ -245,14 +247,15 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
     found = attacked(material, plain, BUDGET, generator)
     scores, by_chance = found.scores, found.by_chance
     scale = Scale("structural similarity to the scene", float(by_chance.mean()), RECOGNISABLE)
+    interval = paired_interval(scores, by_chance, generator).mapped(lambda end: min(end, 1.0))
     return Finding.judged(
         scale,
-        paired_interval(scores, by_chance, generator),
+        interval,
         attack=NAME,
         stand=stand,
         policy=evidence.name,
         score=float(scores.mean()),
-        control_broke=control.broke(scale.level, generator),
+        control_broke=control.broke(scale.level, generator) and interval.high >= scale.chance,
         frames=len(scores),
         note=_note(evidence, found, control),
         pictures=found.pictures(),
