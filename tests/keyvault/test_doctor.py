@@ -290,8 +290,8 @@ def test_records_that_were_changed_are_found_with_the_key(site: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "level", "words"),
     [
-        (("--protection", "shuffle", "--frame-keys", "fixed"), "problem", "200 frames 99 %"),
-        (("--protection", "shuffle"), "problem", "43 %"),
+        (("--protection", "shuffle", "--frame-keys", "fixed"), "problem", "200 frames over 99 %"),
+        (("--protection", "shuffle"), "problem", "over 40 %"),
         (("--protection", "shuffle", "--scope", "row"), "problem", "0.58"),
         (("--protection", "shuffle", "--unit", "quad"), "problem", "2 x 2"),
         (("--scope", "row"), "warning", "the mask hides the values"),
