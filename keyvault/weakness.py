@@ -18,7 +18,10 @@ _BROKEN = (
     "audited at 32x32: 100 frames give 97 % of the pixels their places and 200 frames over 99 %; "
     "2 known pictures give 99 %, one chart of the attacker's choice all"
 )
-_HISTOGRAM = "audited: a picture is found among 10,400 by its values in 100 % of cases, and its class in over 40 % (guessing: 12 %)"
+_HISTOGRAM = (
+    "audited: a picture is found among 10,400 by its values in 100 % of cases, "
+    "its class of ten told in over 40 % (guessing: 12 %)"
+)
 _ROWS = (
     "audited without mask: from one frame that was shuffled within rows a picture is made whose correlation with the "
     "scene is 0.58 (mean scene: 0.16)"
