@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,12 @@ import torch
 from click.testing import CliRunner, Result
 from numpy.typing import NDArray
 from safetensors.torch import save_file
+from small_table1 import COUNT, result_of, write_cifar
 
 import cifar10
 import private_replays
 import reproduce_table1
-from accuracy import Accuracy
-from fingerprint import file_digest, weights_hold_out, weights_metadata, weights_protection
+from fingerprint import weights_hold_out, weights_metadata, weights_protection
 from image_sources import Item
 from inference.models import CIFAR10_MEAN, CIFAR10_STD, resnet20
 from inference.models.presets import IMAGENET_MEAN, WEIGHTS_FOLDER
@@ -29,28 +29,21 @@ from kept_results import command_line
 from keyvault.errors import InputError
 from private_replays import SETTINGS, prepare, stranger_images, viewed
 from quad_scenes import quad_scene
-from recipe import PLAIN, Recipe
-from reproduce_table1 import main, measure_network, result_name, tuned_run
-from table1 import parts, summary, table
+from recipe import PLAIN
+from reproduce_table1 import main, measure_network, result_name
+from table1 import parts, summary
 from table1.counting import Bench, count_shard
 from table1.measuring import Effort, Job
 from table1.networks import Candidate
 
-COUNT = 4  # images in each file
 SHARD = 8
 SHIPPED = WEIGHTS_FOLDER / "resnet20-cifar10.safetensors"
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """CIFAR-10 of a few random images: 20 to train on, 4 to test."""
-    folder = tmp_path_factory.mktemp("cifar")
-    generator = np.random.default_rng(0)
-    for name in (*cifar10.TRAIN_FILES, *cifar10.TEST_FILES):
-        records = generator.integers(0, 256, (COUNT, cifar10.RECORD_BYTES), np.uint8)
-        records[:, 0] %= 10
-        records.tofile(folder / f"{name}.bin")
-    return folder
+    """CIFAR-10 of a few random images."""
+    return write_cifar(tmp_path_factory.mktemp("cifar"))
 
 
 @pytest.fixture(scope="module")
@@ -101,12 +94,6 @@ def invoke(data: Path, replays: Path, folder: Path, *more: str) -> Result:
         str(folder / "out"),
     ]
     return CliRunner().invoke(main, [*options, "--network", "resnet20", "--batch", "3", *more])
-
-
-def result_of(folder: Path, name: str = "table1-resnet20-without-runs") -> dict[str, Any]:
-    (path,) = (folder / "out").glob(f"????-??-??-{name}.json")
-    content: dict[str, Any] = json.loads(path.read_text())
-    return content
 
 
 def test_every_image_is_counted_and_the_rows_are_what_they_say(data: Path, replays: Path, whole: Path) -> None:
@@ -253,39 +240,6 @@ def test_results_on_other_images_of_the_same_name_are_not_mixed(
         Job(Candidate("resnet20", SHIPPED), place, changed, Effort(3, 1, 1), folder).run()
 
 
-def test_fine_tuned_networks_count_if_they_are_of_the_frames_and_images_at_hand(
-    data: Path, replays: Path, tmp_path: Path
-) -> None:
-    keys = "+".join(_prepare(SETTINGS["default"], replays, data).keys)
-
-    def write(name: str, replayed: str = keys, test: int = COUNT, **members: Any) -> None:
-        recipe = Recipe("resnet32", 2, 128, 0.2, 1, "float32", private="default", init="ab", replays=replayed)
-        parts = {"held out": {"correct": 1, "total": 5000}, "test": {"correct": 1, "total": test}}
-        run = {"recipe": asdict(recipe) | members, "parameters": 3, "accuracy": parts, "device": "cpu"}
-        (tmp_path / "runs" / name).mkdir(parents=True)
-        (tmp_path / "runs" / name / "result.json").write_text(json.dumps(run))
-
-    def run() -> list[str]:
-        options = ["--data", str(data), "--replays", str(replays), "-o", str(tmp_path / "out")]
-        result = CliRunner().invoke(main, [*options, "--network", "resnet32", "--runs", str(tmp_path / "runs")])
-        assert result.exit_code == 0, result.output
-        return result.stderr.splitlines()
-
-    write("other-key", replayed="ff", epochs=90)
-    write("other-images", test=10_000, epochs=80)
-    write("plain", private="none", test=7)  # has no place in the table
-    paths = {name: tmp_path / "runs" / name / "result.json" for name in ("other-images", "other-key")}
-    expected = [
-        f"{paths['other-images']} does not count: its accuracy is of 10,000 images test, not of 4",
-        f"{paths['other-key']} does not count: it was trained on private frames under another key than those at hand",
-    ]
-    assert run() == expected
-    assert result_of(tmp_path, "table1-resnet32-without-runs")["networks"][0]["tuned"]["default"] is None
-    write("own")
-    assert run() == expected
-    assert result_of(tmp_path, "table1-resnet32")["networks"][0]["tuned"]["default"]["recipe"]["epochs"] == 2
-
-
 def test_the_command_names_weights_without_their_folders() -> None:
     words = ["--data", "/a/cifar", "--weights", "resnet32=/b/c.th", "--imagenet-input", "resnet32", "--batch", "3"]
     words += ["--seed", "0"]
@@ -405,31 +359,6 @@ def test_each_section_says_when_and_where_its_shards_were_measured_and_no_time(
     assert "| time" not in text
 
 
-def test_a_budget_has_one_form_wherever_it_is_from(tmp_path: Path) -> None:
-    shipped = Candidate("vgg16", WEIGHTS_FOLDER / "vgg16-cifar10.safetensors")
-    assert shipped.training == "30 epochs, bfloat16, cpu"
-    own = tmp_path / "resnet20.safetensors"
-    shutil.copy(SHIPPED, own)
-    assert Candidate("resnet20", own).training == "by others (resnet20.safetensors)"
-    own.with_suffix(".md").write_text("- epochs: 7\n\nof another tool")
-    assert Candidate("resnet20", own).training == "by others (resnet20.safetensors)"
-    shutil.copy(SHIPPED.with_suffix(".md"), own.with_suffix(".md"))
-    result = tmp_path / "result.json"
-    result.write_text("{}")  # of another tool
-    assert Candidate("resnet20", own).training == "24 epochs, bfloat16, cpu"
-    recipe = asdict(Recipe("resnet20", 9, 128, 0.2, 1, "float32"))
-    accuracy = {"held out": {"correct": 1, "total": 2}, "test": {"correct": 1, "total": 2}}
-    run = {"recipe": recipe, "parameters": 3, "accuracy": accuracy, "device": "cuda"}
-    result.write_text(json.dumps(run))
-    assert Candidate("resnet20", own).training == "9 epochs, float32, cuda"
-    renamed = shutil.copy(own, tmp_path / "other.safetensors")
-    assert Candidate("resnet20", renamed).training == "by others (other.safetensors)"
-    result.write_text(json.dumps(run | {"weights": file_digest(own)}))
-    assert Candidate("resnet20", renamed).training == "9 epochs, float32, cuda"
-    result.write_text(json.dumps(run | {"weights": "ab"}))
-    assert Candidate("resnet20", own).training == "24 epochs, bfloat16, cpu"
-
-
 def test_weights_of_protected_images_are_no_plain_networks(data: Path, replays: Path, tmp_path: Path) -> None:
     network = resnet20()
     load_weights(network, SHIPPED)
@@ -471,40 +400,3 @@ def test_only_images_that_were_never_trained_on_count_as_unseen(holds_out: bool)
     assert keyed["correct"] == 1
     assert (found["agreement"]["equal"], found["agreement"]["total"]) == (3, 4)
     assert found["agreement"]["differing"] == [{"split": "train", "index": 45_000, "margin": 0.01}]
-
-
-def test_the_run_that_fine_tuned_these_weights_enters_the_table_or_else_the_longest() -> None:
-    accuracy = {"held out": {"correct": 2500, "total": 5000}, "test": {"correct": 600, "total": 1000}}
-
-    def run(epochs: int, private: str = "stacked-fixed", model: str = "vgg16", init: str = "ab") -> dict[str, Any]:
-        recipe = {"model": model, "private": private, "epochs": epochs, "precision": "float32", "init": init}
-        return {"recipe": recipe, "accuracy": accuracy, "device": "cpu", "holds_out": True}
-
-    scratch = run(30, init=PLAIN)
-    runs = [run(2), run(5), scratch, run(9, "default"), run(9, model="resnet20"), run(9, "none")]
-    untrained = Candidate("vgg16", None)
-    chosen = {setting: tuned_run(untrained, setting, runs) for setting in SETTINGS}
-    assert chosen["stacked-fixed"] == run(5)
-    own = run(1, model="resnet20", init=file_digest(SHIPPED))
-    longer = run(9, model="resnet20")
-    assert tuned_run(Candidate("resnet20", SHIPPED), "stacked-fixed", [own, longer, scratch]) == own
-    assert tuned_run(Candidate("resnet20", SHIPPED), "default", [own, scratch]) is None
-    assert tuned_run(Candidate("resnet20", SHIPPED, imagenet_input=True), "stacked-fixed", [own, longer]) is None
-    found = {"network": "vgg16", "weights": None, "training": "", "tuned": chosen, "columns": {}}
-    found["imagenet_input"] = False
-    text = table.render([found])
-    (line,) = (line for line in text.splitlines() if line.startswith("| fine-tuned"))
-    assert (
-        f"| {Accuracy(3100, 6000)}; test file 60.00 % (5 epochs, float32, cpu, from other weights); published" in line
-    )
-    assert "published" not in line.split("|")[3]
-    assert "vgg16 --data DIR -o" in table.render_missing([found])  # its weights, and nothing of what was fine-tuned
-    assert "--private" not in table.render_missing([found])
-    assert "--private default" in table.render_missing([{**found, "tuned": chosen | {"default": None}}])
-    assert table.render_missing([{**found, "columns": {"default": {}}}]) == ""
-    lacking = {**found, "columns": {"default": {}}, "tuned": dict.fromkeys(SETTINGS)}
-    assert table.render_missing([lacking]).count("--init WEIGHTS") == len(SETTINGS)
-    assert table.render_missing([{**lacking, "imagenet_input": True}]) == ""  # training normalises otherwise
-    of_others = {setting: run and {**run, "holds_out": False} for setting, run in chosen.items()}
-    text = table.render([{**found, "tuned": of_others}])
-    assert f"| {Accuracy(600, 1000)}, test file (5 epochs, float32, cpu, from other weights); published" in text
