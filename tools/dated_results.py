@@ -9,12 +9,14 @@ from typing import Any
 
 import click
 
-from json_files import read_kept
+from json_files import misfit, read_kept
 from keyvault.files import write_whole
 from measure import environment
 
 _DATE = len("YYYY-MM-DD-")
-_MADE = {"command": str, "environment": {"date": str, "processor": str, "processors_usable": int}}
+#: Form of what :func:`occasion` reads.
+OCCASION = {"date": str, "processor": str, "processors_usable": int}
+_MADE = {"command": str, "environment": OCCASION}
 
 
 def newest(folder: Path) -> dict[str, Path]:
@@ -25,7 +27,11 @@ def newest(folder: Path) -> dict[str, Path]:
 
 def read_result(path: Path) -> dict[str, Any]:
     """What a dated file holds; InputError if it does not say with what it was made."""
-    return dict(read_kept(path, _MADE, "a result that says how it was made"))
+    return dict(read_kept(path, _MADE, "a result that says how it was made", _names_occasions))
+
+
+def _names_occasions(result: dict[str, Any]) -> bool:
+    return misfit(made_on(result), [OCCASION]) is None
 
 
 def occasion(environment: Mapping[str, Any]) -> str:
@@ -46,7 +52,7 @@ def heading(path: Path, result: dict[str, Any], folder: Path) -> str:
 
 def made_on(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The environments in which a result was made: those that it names, or else that in which it was written."""
-    return list(result.get("made_on") or [result["environment"]])
+    return result.get("made_on") or [result["environment"]]
 
 
 def write_dated(name: str, result: dict[str, Any], tables: str, folder: Path) -> None:

@@ -25,7 +25,9 @@ def read_json(path: Path) -> Any:
         raise InputError(f"{path} is not a JSON file", hint="remove it, or give another one") from error
 
 
-def read_kept(path: Path, form: dict[Any, Form], what: str, sound: Callable[[Any], bool] | None = None) -> Any:
+def read_kept(
+    path: Path, form: dict[Any, Form], what: str, sound: Callable[[Any], bool] | None = None, hint: str = ""
+) -> Any:
     """Content of a JSON file that a tool has kept.
 
     Args:
@@ -33,13 +35,14 @@ def read_kept(path: Path, form: dict[Any, Form], what: str, sound: Callable[[Any
         form: of its content.
         what: it should be, for the refusal.
         sound: whether a content of that form makes sense.
+        hint: what to do if it does not fit, where that is not to remove it.
 
     Raises InputError, which names the file and the member that does not fit.
     """
     found = read_json(path)
     place = misfit(found, form)
     if place is not None or (sound and not sound(found)):
-        raise InputError(f"{path} is not {what}{f': see {place}' if place else ''}", hint=f"remove {path}")
+        raise InputError(f"{path} is not {what}{f': see {place}' if place else ''}", hint=hint or f"remove {path}")
     return found
 
 

@@ -179,8 +179,8 @@ def main(
     if not trials:
         raise InputError("nothing to audit: none of these attacks stands there", hint="give other --attack or --stand")
     with tqdm(total=trials, unit="attack", disable=None) as progress:
-        made_with = {CODE: code_digest()}
-        stores = [Store.open(output / "work", job.name, job.options | made_with) for job in jobs]
+        code = code_digest()
+        stores = [Store.open(output / "work", job.name, job.options | {CODE: code}) for job in jobs]
         found = [audit(job, store, progress) for job, store in zip(jobs, stores, strict=True)]
     report = Report(
         audited=_audited(frames, jobs, wanted.source),
@@ -192,6 +192,7 @@ def main(
         environment=environment(),
         made_on=[one for store in stores for one in store.made_on],
         command=command_line(context),
+        code=code,
         seed=seed,
     )
     write_report(report, output)

@@ -83,7 +83,7 @@ def _start(folder: Path, wanted: Manifest, *, resume: bool) -> Manifest:
         remove_unfinished(folder)
         return found
     if (folder / MANIFEST).exists() or any(folder.glob(SHARDS)):
-        raise OutputError(f"{folder} holds shards already", hint="add --resume, or choose another folder")
+        raise OutputError(f"{folder} holds a replay, whole or begun", hint="add --resume, or choose another folder")
     make_folder(folder)
     remove_unfinished(folder)
     wanted.write(folder)

@@ -24,11 +24,12 @@ import torch
 from tqdm import tqdm
 
 import cifar10
+import inference
 from audit.finding import Finding
 from audit.peer_subjects import ALL
-from audit.registry import all_peer_attacks
+from audit.registry import all_peer_attacks, code_digest
 from counted_runs import AtHand, Run, counted_runs
-from dated_results import made_on, occasion, occasions, write_dated
+from dated_results import OCCASION, made_on, occasion, occasions, write_dated
 from fingerprint import files_digest
 from json_files import read_kept
 from kept_results import command_line
@@ -45,7 +46,9 @@ from table2.table import render, row, runs_of, verdict_of
 from training_runs import find_runs
 
 DEFAULT_FOLDER = Path(__file__).parents[1] / "docs" / "results"
-PEERS_CODE = Path(__file__).parent / "peers"
+#: What decides costs: the peers, and how they, our own network and its plain counterpart are timed.
+COSTS_CODE = [Path(__file__).parent / name for name in ("peers", "table2", "bench_inference.py", "measure.py")]
+COSTS_CODE.append(Path(inference.__file__).parent)
 IMAGES, MOST_IMAGES = 500, 1000
 
 _SIZES = {"png": int, "webp": int}
@@ -55,6 +58,15 @@ _OF_A_PEER = {
     "inference": ({"parameters": int, "ratio": float}, None),
     "environment": dict,
 }
+_OF_AN_ATTACK = {"policy": str, "attack": str}
+_AUDIT = {
+    "command": str,
+    "code": str,
+    "environment": OCCASION,
+    "made_on": [OCCASION],
+    "findings": [_OF_AN_ATTACK],
+    "not_run": [_OF_AN_ATTACK],
+}
 TIMES = "transformations"  # name of the file with the times of all peers
 
 
@@ -63,7 +75,7 @@ class Effort:
     """What is measured and how thoroughly; results of another effort are not mixed with these.
 
     Attributes:
-        peers: SHA-256 of the code of all peers.
+        code: SHA-256 of the code that decides costs.
         scenes: SHA-256 of the images that are protected.
         images: how many they are.
         batch: of inference.
@@ -72,7 +84,7 @@ class Effort:
         threads: of PyTorch.
     """
 
-    peers: str
+    code: str
     scenes: str
     images: int
     batch: int
@@ -137,18 +149,23 @@ def read_audit(path: Path | None) -> dict[str, Any]:
     """Report of an audit as JSON values; without findings if there is none.
 
     Raises:
-        InputError: it is not what privacy_audit writes, or not of every peer and attack.
+        InputError: it is not what this state of privacy_audit writes, or not of every peer and attack.
     """
     if path is None:
         return {"findings": []}
-    form = {"command": str, "environment": {"date": str}, "findings": [dict], "not_run": [dict]}
-    found = dict(read_kept(path, form, "a report of privacy_audit"))
-    tried = {(one.get("policy"), one.get("attack")) for one in (*found["findings"], *found["not_run"])}
+    hint = f"give findings.json of privacy_audit --policy {ALL}"
+    found = dict(read_kept(path, _AUDIT, "a report of this program's privacy_audit", hint=hint))
+    if found["code"] != code_digest():
+        raise InputError(
+            f"{path} is of another state of the peers, or of the attacks on them",
+            hint=f"audit again; {hint}",
+        )
+    tried = {(one["policy"], one["attack"]) for one in (*found["findings"], *found["not_run"])}
     lacking = {(f"{AUDIT_PREFIX}{name}", attack) for name in PEERS for attack in all_peer_attacks()} - tried
     if lacking:
         raise InputError(
             f"{path} lacks {' of '.join(reversed(min(lacking)))}",
-            hint=f"audit --policy {ALL} with all attacks, and the newest program",
+            hint=f"audit --policy {ALL} with all attacks",
         )
     for one in found["findings"]:
         Finding.from_json(one)
@@ -161,9 +178,9 @@ def result_name(images: int, *, runs: bool, audit: bool) -> str:
     return "-".join([*parts, *(f"without-{what}" for what, given in (("runs", runs), ("audit", audit)) if not given)])
 
 
-def peers_digest() -> str:
-    """SHA-256 of all that is written of the peers, hexadecimal."""
-    return files_digest(sorted(PEERS_CODE.rglob("*.py")))
+def costs_digest() -> str:
+    """SHA-256 of the code that decides costs, hexadecimal."""
+    return files_digest(path for place in COSTS_CODE for path in sorted(place.rglob("*.py")) or [place])
 
 
 def costs_measured(measured: Iterable[dict[str, Any]]) -> list[str]:
@@ -201,7 +218,7 @@ def main(context: click.Context, /, **options: Any) -> None:
     audit = read_audit(options["audit"])
     scenes = cifar10.load(options["data"], "test").images[: options["images"]]
     given = {name: options[name] for name in ("images", "batch", "rounds", "seed", "threads")}
-    work = Work(options["work"], Effort(peers_digest(), sha256(scenes.tobytes()).hexdigest(), **given))
+    work = Work(options["work"], Effort(costs_digest(), sha256(scenes.tobytes()).hexdigest(), **given))
     make_folder(work.folder)
     make_folder(options["output"])
     times = work.times(scenes)

@@ -107,7 +107,7 @@ WAYS: list[tuple[str, str, str, Any]] = [
     ("correlation", "ele", "block_series", lambda images, _: 255 * noise_in(len(images), 64, 1)),
     ("correlation", "key-nets", "colours_together", lambda series: 255 * noise_in(len(series), 1024, 3)),
     ("known_plaintext", "key-nets", "by_lines", lambda *_: lambda images: images),
-    ("single_frame", "le", "from_tiles", lambda protected: noise_in(len(protected), 32, 32)),
+    ("single_frame", "le", "from_tiles", lambda protected: (noise_in(len(protected), 32, 32),) * 2),
     ("single_frame", "defocus-1", "deconvolve", lambda private, *_: noise_in(*private.shape)),
     ("reidentification", "le", "thumbnail", lambda images: noise_in(len(images), 3)),
 ]

@@ -40,6 +40,7 @@ def report() -> Report:
         environment=environment(),
         made_on=[environment(), environment() | {"date": "2020-02-20T00:00:00+00:00", "processor": NASTY}],
         command="python tools/privacy_audit.py",
+        code="ab",
         seed=1,
     )
 

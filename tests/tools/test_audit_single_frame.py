@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
@@ -11,7 +14,7 @@ from audit.attack import Evidence, control_policy
 from audit.attacks import single_frame
 from audit.attacks.single_frame import describe, places_only
 from audit.finding import Finding, Stand, Verdict
-from audit.material import make_material
+from audit.material import Material, make_material
 from audit.subjects import subject
 from keyvault.errors import InputError
 
@@ -61,6 +64,21 @@ def test_a_frame_gives_away_what_its_scope_leaves_in_place(words: str, stand: St
     assert found.smallest_breaking == (1 if verdict is Verdict.FAIL else None)
     if words in ("default", "per-frame"):
         assert found.score == pytest.approx(found.chance)
+
+
+def test_a_mask_that_leaves_some_samples_as_they_are_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = make_material
+
+    def leaking(*arguments: Any) -> Material:
+        made = whole(*arguments)
+        left = np.random.default_rng(3).random(made.file.shape) < 0.2
+        return replace(made, file=np.where(left, made.memory, made.file))
+
+    monkeypatch.setattr(single_frame, "make_material", leaking)
+    monkeypatch.setitem(globals(), "make_material", leaking)
+    found = attacked("row", Stand.FILE, known=600)
+    assert found.control_broke
+    assert found.verdict in (Verdict.WARN, Verdict.FAIL)
 
 
 def test_a_control_that_holds_makes_it_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,6 +121,7 @@ def _report() -> Report:
         environment=MADE["environment"],
         made_on=[made, made | {"date": "2020-02-20T20:20:20+00:00", "processor": "other"}, made],
         command="python tools/privacy_audit.py",
+        code="ab",
         seed=1,
     )
 

@@ -22,7 +22,7 @@ import cifar10
 import reproduce_table2
 import train_cifar10
 from audit.finding import Finding, Interval, Stand, Verdict
-from audit.registry import all_peer_attacks
+from audit.registry import all_peer_attacks, code_digest
 from audit.report import NotRun
 from keyvault.errors import InputError
 from measure import Comparison, Timing
@@ -188,7 +188,7 @@ def test_costs_of_other_code_are_not_gone_on_with(
     code = tmp_path / "code" / "networks"
     code.mkdir(parents=True)
     (code / "one.py").write_text("a = 1")
-    monkeypatch.setattr(reproduce_table2, "PEERS_CODE", code.parent)
+    monkeypatch.setattr(reproduce_table2, "COSTS_CODE", [code.parent])
     assert invoke(data, tmp_path).exit_code == 0
     (code / "one.py").write_text("a = 2")
     refused = invoke(data, tmp_path)
@@ -220,6 +220,7 @@ def write_audit(folder: Path) -> Path:
     environment = {"date": "2000-01-02T03:04:05+00:00", "processor": "A", "processors_usable": 2}
     report = {
         "command": "python tools/some.py",
+        "code": code_digest(),
         "environment": environment | {"date": "2000-01-09T00:00:00+00:00"},
         "made_on": [environment],
         "findings": [one.to_json() for one in findings],
@@ -251,6 +252,14 @@ def unlike_its_figures(report: dict[str, Any]) -> None:
         (lambda report: report["not_run"].pop(), "audit.json lacks single_frame of peer:key-nets"),
         (lambda report: report["findings"].pop(0), "audit.json lacks correlation of peer:key-nets"),
         (unlike_its_figures, "does not follow from its figures"),
+        (lambda report: report.update(code="ab"), "audit.json is of another state of the peers"),
+        (
+            lambda report: report.pop("code"),
+            "this program's privacy_audit: see code; give findings.json",
+        ),
+        (lambda report: report["not_run"][0].update(policy=["a"]), "see not_run.0.policy"),
+        (lambda report: report.update(made_on=[1]), "see made_on.0"),
+        (lambda report: report["environment"].pop("processor"), "see environment.processor"),
     ],
 )
 def test_a_part_of_an_audit_is_refused_and_so_is_a_verdict_that_does_not_follow(

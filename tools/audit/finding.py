@@ -66,6 +66,10 @@ class Interval:
         """All ends through a function that rises."""
         return Interval(function(self.low), function(self.high), function(self.sure))
 
+    def cut_at(self, most: float) -> Interval:
+        """No end above the largest value that a score can have."""
+        return self.mapped(lambda end: min(end, most))
+
 
 @dataclass(frozen=True, slots=True)
 class Scale:

@@ -7,15 +7,14 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from audit.attacks.single_frame import ridge
 from audit.peer_evidence import Images, Protected
+from audit.ridge import practised
 from keyvault.errors import InputError
 
 Floats = NDArray[np.float64]
 SCENES = 2000  # learned from at most
 LEAST_SCENES = 100
 KEYS = 16  # under which they are protected, so that nothing is learned that holds for one key alone
-STRENGTHS = (1e2, 1e3, 1e4, 1e5)  # of the ridge; the attacker takes what serves him best under keys not learned from
 
 
 def known_scenes(protected: Protected, chosen: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
@@ -27,7 +26,11 @@ def known_scenes(protected: Protected, chosen: NDArray[np.bool_] | None = None) 
 
 
 def estimated(
-    protected: Protected, scenes: NDArray[np.int64], feature: Callable[[Images], Floats], targets: Floats
+    protected: Protected,
+    scenes: NDArray[np.int64],
+    feature: Callable[[Images], Floats],
+    targets: Floats,
+    likeness: Callable[[Floats, Floats], float],
 ) -> Floats:
     """What a ridge from features to targets makes of the pictures: (n, t).
 
@@ -36,13 +39,9 @@ def estimated(
         scenes: numbers of the known scenes to learn from.
         feature: pictures (., h, w, 3) to (., f).
         targets: of those scenes: (m, t).
+        likeness: of guesses and targets, by which the penalty is chosen under keys that are not learned from.
     """
     parts = np.array_split(scenes, KEYS)
     learned = np.concatenate([feature(protected.own(protected.known[part], key)) for key, part in enumerate(parts)])
-    held = len(scenes) - sum(len(part) for part in parts[-KEYS // 4 :])
-
-    def error(strength: float) -> float:
-        guess = ridge(learned[:held], targets[:held], strength)(learned[held:])
-        return float(((guess - targets[held:]) ** 2).mean())
-
-    return ridge(learned, targets, min(STRENGTHS, key=error))(feature(protected.private))
+    held = sum(len(part) for part in parts[-KEYS // 4 :])
+    return practised(learned, targets, held, likeness)(feature(protected.private))

@@ -56,6 +56,7 @@ class Report:
         environment: of ``measure.environment``, as the report is written.
         made_on: the same as each finding was made, in any order.
         command: that makes this report again.
+        code: digest of the program that found all this, of ``audit.registry.code_digest``.
         seed: of the attacks' random numbers.
     """
 
@@ -68,6 +69,7 @@ class Report:
     environment: Mapping[str, Any]
     made_on: Sequence[Mapping[str, Any]]
     command: str
+    code: str
     seed: int
 
     @property
@@ -80,6 +82,7 @@ class Report:
         """The report as JSON values, findings worst first, without pictures, which the page has."""
         return {
             "command": self.command,
+            "code": self.code,
             "seed": self.seed,
             "environment": dict(self.environment),
             "made_on": self.occasions,

@@ -1,17 +1,19 @@
 """A network that learns to turn stored frames back into scenes, from pairs the attacker makes with keys of their own.
 
 After Dosovitskiy and Brox, "Inverting Visual Representations with Convolutional Networks", CVPR 2016.
-``audit.inversion_training`` has the network's training.  Linear regression alone undoes a permutation that never
-changes, so the controls are two: the fixed key, and fresh permutations of every row, where what regression leaves has
-to be the network's work.
+``audit.inversion_training`` has the network's training.  Where it has learned less than the frame's own brightness
+tells, which no order changes, the mean scene made as bright as the frame is the guess.  Linear regression alone undoes
+a permutation that never changes, so the controls are two: the fixed key, and fresh permutations of every row, where
+what regression leaves has to be the network's work.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +23,6 @@ from audit.attack import Attack, Evidence
 from audit.finding import Finding, Pictures, Scale, Stand
 from audit.intervals import mean_interval, paired_interval
 from audit.inversion_training import Budget, Floats, Pairs, invert, invert_linearly, train
-from audit.inverter import Inverter
 from audit.material import Material, white
 from audit.views import in_line, known
 from keyvault.errors import InputError
@@ -36,8 +37,10 @@ RECOGNISABLE = 0.3  # structural similarity of a thumbnail a sixteenth as large,
 BUDGET = Budget()
 _FIXED_BATCH = 8  # frames in each step of the network that undoes the fixed key
 _SHOWN = 6  # frames in a picture
-_JUDGED = 100  # known scenes, at most, that tell how far the network is to be trusted
+_WORSE = " On these frames that is worse than the mean scene, which is a control too: nothing can be said of them."
+_JUDGED = 100  # known scenes, at most, that tell which way is to be believed, and how far
 _TRUST = (0.0, 0.25, 0.5, 0.75, 1.0)
+Way = Callable[[Floats], Floats]  # what is made of stored frames, both (n, p, c)
 
 
 def similarity(guess: Floats, truth: Floats) -> NDArray[np.float64]:
@@ -66,9 +69,9 @@ class Inversion:
 
     Attributes:
         stored, truth: the frames and their scenes.
-        guess, linear: what is made of them by the network, and by the regression alone.
+        guess, linear: what is made of them, and what would be without the network.
         mean: the mean known scene.
-        trust: how much of what the network says beyond the mean scene is in the guess, 0 to 1.
+        told: how the guess was made, a clause.
     """
 
     stored: Floats
@@ -76,7 +79,7 @@ class Inversion:
     guess: Floats
     linear: Floats
     mean: Floats
-    trust: float
+    told: str
 
     @property
     def scores(self) -> NDArray[np.float64]:
@@ -102,36 +105,45 @@ def _side_by_side(frames: Floats) -> NDArray[np.uint8]:
 def inverted(pairs: Pairs, stored: Floats, truth: Floats, budget: Budget, generator: np.random.Generator) -> Inversion:
     """Learn from pairs, and invert frames (n, p, c) under orders that are not among theirs.
 
-    A guess can always be the mean scene.  How far beyond it network and regression are to be trusted is told by the
-    last of the scenes under the last of the orders, from which neither has learned: else one that has learned too
-    little would do worse than nothing.
+    A guess can always be the mean scene.  Which way is to be believed, and how far beyond that, is told by the last of
+    the scenes under the last of the orders, from which none has learned: else one that has learned too little would do
+    worse than nothing.
     """
     learned, others = _parted(pairs)
     network, mean = train(learned, budget, generator), learned.plain.mean(0)
     numbers = np.arange(len(others.plain))
     practice = others.stored(numbers, numbers % len(others.tables))
+    ways: dict[str, Way] = {
+        "the network": lambda frames: invert(network, frames, pairs.shape),
+        "the regression": lambda frames: invert_linearly(network, frames, pairs.shape),
+        "the frame's brightness": lambda frames: mean + (frames - mean).mean(1, keepdims=True),
+    }
 
     def pictures(lines: Floats) -> Floats:
         return lines.reshape(len(lines), *pairs.shape, -1)
 
-    def trusted(way: Callable[[Inverter, Floats, tuple[int, int]], Floats]) -> tuple[Floats, float]:
-        beyond = way(network, practice, pairs.shape) - mean
-        trust = max(
-            _TRUST,
-            key=lambda one: float(similarity(pictures(mean + one * beyond), pictures(others.plain)).mean()),
+    def best(names: Iterable[str]) -> tuple[Floats, str]:
+        beyond = {name: ways[name](practice) - mean for name in names}
+        chosen, trust = max(
+            product(beyond, _TRUST),
+            key=lambda one: float(similarity(pictures(mean + one[1] * beyond[one[0]]), pictures(others.plain)).mean()),
         )
-        return pictures(mean + np.float32(trust) * (way(network, stored, pairs.shape) - mean)), trust
+        guess = mean + np.float32(trust) * (ways[chosen](stored) - mean)
+        return pictures(guess), f"{trust:.0%} of what {chosen} says beyond the mean scene"
 
-    (guess, trust), (linear, _) = trusted(invert), trusted(invert_linearly)
+    guess, told = best(ways)
+    linear, _ = best(set(ways) - {"the network"})
     means = pictures(np.broadcast_to(mean, truth.shape))
-    return Inversion(pictures(stored), pictures(truth), guess, linear, means, trust)
+    return Inversion(pictures(stored), pictures(truth), guess, linear, means, told)
 
 
 def _parted(pairs: Pairs) -> tuple[Pairs, Pairs]:
-    """Pairs to learn from, and a few others; a policy with one order has the same for both."""
+    """Pairs to learn from, and a few others."""
     scenes, orders = (max(1, min(_JUDGED, number // 5)) for number in (len(pairs.plain), len(pairs.tables)))
-    tables = (pairs.tables[:-orders], pairs.tables[-orders:]) if len(pairs.tables) > 1 else (pairs.tables,) * 2
-    return Pairs(pairs.plain[:-scenes], tables[0], pairs.shape), Pairs(pairs.plain[-scenes:], tables[1], pairs.shape)
+    return (
+        Pairs(pairs.plain[:-scenes], pairs.tables[:-orders], pairs.shape),
+        Pairs(pairs.plain[-scenes:], pairs.tables[-orders:], pairs.shape),
+    )
 
 
 def attacked(material: Material, plain: Floats, budget: Budget, generator: np.random.Generator) -> Inversion:
@@ -154,7 +166,7 @@ class Controls:
 
     Attributes:
         fixed, row: similarity to the scene for the paper's fixed key, and for fresh permutations of every row.
-        row_linear: for the latter, if regression alone had to do.
+        row_linear: for the latter, if the network were left out.
     """
 
     fixed: NDArray[np.float64]
@@ -235,7 +247,8 @@ def _check(material: Material, scenes: NDArray[np.uint8]) -> None:
 def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Finding:
     """Learn to invert the policy's shuffle; the controls are those of :class:`Controls`, chance is the mean scene.
 
-    A network that does worse than that, though other scenes spoke for it, has learned too little to say anything.
+    A guess that is surely worse than that, though other scenes spoke for it, has not held a third control: whatever the
+    frames are, it is not of what it learned from, and says nothing of them.
 
     Raises InputError if there are fewer than 300 frames or 500 scenes, and for frames of more than 4,096 photosites
     or fewer than 7 rows or columns.
@@ -247,17 +260,17 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
     found = attacked(material, plain, BUDGET, generator)
     scores, by_chance = found.scores, found.by_chance
     scale = Scale("structural similarity to the scene", float(by_chance.mean()), RECOGNISABLE)
-    interval = paired_interval(scores, by_chance, generator).mapped(lambda end: min(end, 1.0))
+    worse = mean_interval(by_chance - scores, generator).sure > 0
     return Finding.judged(
         scale,
-        interval,
+        paired_interval(scores, by_chance, generator).cut_at(1.0),
         attack=NAME,
         stand=stand,
         policy=evidence.name,
         score=float(scores.mean()),
-        control_broke=control.broke(scale.level, generator) and interval.high >= scale.chance,
+        control_broke=control.broke(scale.level, generator) and not worse,
         frames=len(scores),
-        note=_note(evidence, found, control),
+        note=_note(evidence, found, control) + (_WORSE if worse else ""),
         pictures=found.pictures(),
     )
 
@@ -269,8 +282,8 @@ def _note(evidence: Evidence, found: Inversion, control: Controls) -> str:
         f"{len(evidence.material) - HELD_OUT} of the policy's orders to learn from for {BUDGET}, which is why no least "
         f"number of frames is named; a larger budget may reach more. PSNR {ratios[0]:.1f} dB, of the mean scene "
         f"{ratios[1]:.1f} dB. The controls: the fixed key {control.fixed.mean():.2f}; every row shuffled anew "
-        f"{control.row.mean():.2f}, of which regression alone gets {control.row_linear.mean():.2f}. Of what the "
-        f"network says beyond the mean scene {found.trust:.0%} are in the guess, which other known scenes decide."
+        f"{control.row.mean():.2f}, of which {control.row_linear.mean():.2f} without the network. The guess has "
+        f"{found.told}, which other known scenes decide."
     )
 
 

@@ -1,12 +1,12 @@
 """One frame at a time, whatever its key: a sample that stays near its place tells what is there.
 
 Where samples move inside a row or a band, its mean and spread are those of the scene.  What bands look like is learned
-from scenes that the attacker knows, by ridge regression (Hoerl and Kennard, Technometrics 12(1), 1970).
+from scenes that the attacker knows, captured under keys of his own as the policy has it, by ridge regression
+(``audit.ridge``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +18,7 @@ from audit.attack import Attack, Evidence
 from audit.finding import Finding, Scale, Stand
 from audit.intervals import commonest_share, mean_interval, paired_interval, share_interval
 from audit.material import Material, make_material, white
+from audit.ridge import nearness, practised
 from keyvault.errors import InputError
 from keyvault.policy import Cfa, FrameKeys, Policy, Protection, Unit
 from quad_scenes import WHITE
@@ -25,7 +26,7 @@ from quad_scenes import WHITE
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
-STRENGTH = 100.0  # of the ridge, for standardised features
+PRACTICE = 0.2  # of the known scenes, by which the penalty of the ridge is chosen
 QUAD = 2  # photosites a side
 FRAMES = 150  # attacked, one at a time
 LEARNED = 2000  # scenes at most
@@ -57,14 +58,6 @@ def places_only(frames: Floats, rows: int) -> Floats:
     return bands - np.tile(whole, bands.shape[1] // whole.shape[1])
 
 
-def ridge(features: Floats, targets: Floats, strength: float = STRENGTH) -> Callable[[Floats], Floats]:
-    """The linear function of features (n, f) that is nearest to targets (n, t), with a penalty on its weights."""
-    middle, spread = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-6)
-    scaled, mean = (features - middle) / spread, targets.mean(axis=0)
-    weights = np.linalg.solve(scaled.T @ scaled + strength * np.eye(features.shape[1]), scaled.T @ (targets - mean))
-    return lambda seen: np.asarray((seen - middle) / spread @ weights + mean, np.float64)
-
-
 def brightness(plain: Floats, policy: Policy) -> Floats:
     """The scene as the attacker wants it, grey of 8 bits: (n, h, w, c) to (n, y, x); a mosaic's quads are one point."""
     grey = plain.mean(axis=3) * (WHITE / white(policy))
@@ -83,36 +76,64 @@ def correlations(guesses: Floats, truths: Floats) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """Scenes that an attacker knows: float64 (m, h, w, c) as this sensor sees them, and their classes (m,)."""
+    """Scenes that an attacker knows.
 
-    plain: Floats
-    labels: Labels
-
-
-def pictures(frames: Floats, known: Known, policy: Policy) -> Floats:
-    """What an attacker makes of each frame: grey (n, y, x).
-
-    Args:
-        frames: float64 (n, h, w, c) in stored order.
-        known: what the estimator learns from.
-        policy: whose scope and unit say what stays in place.
+    Attributes:
+        frames: float64 (m, h, w, c), them in stored order, under a key of his own, as he sees the frames he attacks.
+        truths: float64 (m, y, x), them as :func:`brightness` has them.
+        labels: int64 (m,), their classes.
+        policy: of the frames; its scope and unit say what stays in place.
     """
-    wanted = brightness(known.plain, policy)
-    estimate = ridge(places_only(known.plain, policy.band_rows), wanted.reshape(len(wanted), -1))
-    return estimate(places_only(frames, policy.band_rows)).reshape(len(frames), *wanted.shape[1:])
+
+    frames: Floats
+    truths: Floats
+    labels: Labels
+    policy: Policy
+
+    @classmethod
+    def of(cls, material: Material, stand: Stand) -> Known:
+        """Frames that an attacker at a place has made of scenes he knows."""
+        return cls(stored(material, stand), true_brightness(material), material.labels, material.policy)
+
+    @property
+    def practice(self) -> int:
+        """How many of them are left out of what is learned, to see what has been learned."""
+        return int(PRACTICE * len(self.frames))
+
+    @property
+    def mean(self) -> Floats:
+        """What an attacker guesses who has no frame: (y, x)."""
+        return np.asarray(self.truths.mean(axis=0))
 
 
-def classes(frames: Floats, known: Known, policy: Policy) -> Labels:
+def pictures(frames: Floats, known: Known) -> Floats:
+    """What an attacker makes of each frame, (n, h, w, c) in stored order: grey (n, y, x)."""
+    shape, rows = known.truths.shape[1:], known.policy.band_rows
+
+    def likeness(guesses: Floats, truths: Floats) -> float:
+        return float(correlations(*(one.reshape(-1, *shape) for one in (guesses, truths))).mean())
+
+    targets = known.truths.reshape(len(known.truths), -1)
+    estimate = practised(places_only(known.frames, rows), targets, known.practice, likeness)
+    return estimate(places_only(frames, rows)).reshape(len(frames), *shape)
+
+
+def classes(frames: Floats, known: Known) -> Labels:
     """The class of each frame by a linear classifier on what stays in place, whole histogram included: (n,)."""
-    names = np.unique(known.labels)
+    names, rows = np.unique(known.labels), known.policy.band_rows
     targets = (known.labels[:, None] == names).astype(np.float64)
-    score = ridge(describe(known.plain, policy.band_rows), targets)(describe(frames, policy.band_rows))
-    return np.asarray(names[score.argmax(axis=1)], np.int64)
+    estimate = practised(describe(known.frames, rows), targets, known.practice, nearness)
+    return np.asarray(names[estimate(describe(frames, rows)).argmax(axis=1)], np.int64)
 
 
 def stored(material: Material, stand: Stand) -> Floats:
     """Frames as an attacker at a place has them, with an axis of samples: (n, h, w, c)."""
     return _raster(views.seen(material, stand), material.policy)
+
+
+def true_brightness(material: Material) -> Floats:
+    """The scenes of frames, as :func:`brightness` has them: (n, y, x)."""
+    return brightness(_raster(views.in_line(material.plain), material.policy), material.policy)
 
 
 def structure(guesses: Floats, truths: Floats) -> float:
@@ -131,12 +152,11 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
     """
     material = evidence.material.first(FRAMES)
     policy = material.policy
-    known, control = _split(evidence, policy)
-    frames, truths = stored(material, stand), brightness(_raster(views.in_line(material.plain), policy), policy)
-    guesses = pictures(frames, known, policy)
+    known = Known.of(_own(evidence, policy, _learned(evidence)), stand)
+    frames, truths = stored(material, stand), true_brightness(material)
+    guesses = pictures(frames, known)
     values = correlations(guesses, truths)
-    blind = np.broadcast_to(brightness(known.plain, policy).mean(axis=0), truths.shape)
-    by_chance = correlations(blind, truths)
+    by_chance = correlations(np.broadcast_to(known.mean, truths.shape), truths)
     scale = Scale("correlation of guess and scene", float(by_chance.mean()), BROKEN)
     interval = paired_interval(values, by_chance, generator)
     note = f"{_BANDS if policy.band_rows < policy.height else _WHOLE} SSIM {structure(guesses, truths):.2f}. "
@@ -147,10 +167,10 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
         stand=stand,
         policy=evidence.name,
         score=float(values.mean()),
-        control_broke=_breaks(control, known, generator),
+        control_broke=_breaks(evidence, generator),
         frames=len(values),
         smallest_breaking=1,
-        note=note + _classified(frames, material.labels, known, policy),
+        note=note + _classified(frames, material.labels, known),
         pictures=_shown(material, guesses, truths, values, stand),
     )
 
@@ -159,31 +179,48 @@ def _raster(samples: NDArray[np.uint16], policy: Policy) -> Floats:
     return samples.reshape(len(samples), policy.height, policy.width, -1).astype(np.float64)
 
 
-def _split(evidence: Evidence, policy: Policy) -> tuple[Known, Material]:
-    """Scenes to learn from, and frames of others of them whose samples stay in their rows."""
-    count = min(FRAMES, len(evidence.scenes) // 2)
+def _learned(evidence: Evidence) -> slice:
+    """Which of the known scenes are learned from; the last ones are of the control.
+
+    Raises InputError if there are too few.
+    """
+    count = _judged(evidence)
     if count < LEAST_SCENES // 2:
         raise InputError(
             f"it wants {LEAST_SCENES} known scenes, there are {len(evidence.scenes)}", hint="give more scenes"
         )
+    return slice(0, min(LEARNED, len(evidence.scenes) - count))
+
+
+def _judged(evidence: Evidence) -> int:
+    """How many frames the control has."""
+    return min(FRAMES, len(evidence.scenes) // 2)
+
+
+def _own(evidence: Evidence, policy: Policy, chosen: slice) -> Material:
+    """Frames that an attacker makes of known scenes, under a key of his own."""
+    return make_material(evidence.scenes[chosen], policy, evidence.labels[chosen])
+
+
+def _breaks(evidence: Evidence, generator: np.random.Generator) -> bool:
+    """Whether frames are recognised whose samples stay in their rows, each frame under a key of its own."""
     rows = replace(
-        policy, unit=Unit.PHOTOSITE, scope="row", protection=Protection.SHUFFLE, frame_keys=FrameKeys.PER_FRAME
+        evidence.material.policy,
+        unit=Unit.PHOTOSITE,
+        scope="row",
+        protection=Protection.SHUFFLE,
+        frame_keys=FrameKeys.PER_FRAME,
     )
-    learned = slice(0, min(LEARNED, len(evidence.scenes) - count))
-    plain = _raster(views.known(evidence.scenes[learned], policy), policy)
-    return Known(plain, evidence.labels[learned]), make_material(evidence.scenes[-count:], rows)
-
-
-def _breaks(control: Material, known: Known, generator: np.random.Generator) -> bool:
-    truths = brightness(_raster(views.in_line(control.plain), control.policy), control.policy)
-    values = correlations(pictures(stored(control, Stand.MEMORY), known, control.policy), truths)
+    known = Known.of(_own(evidence, rows, _learned(evidence)), Stand.MEMORY)
+    control = _own(evidence, rows, slice(-_judged(evidence), None))
+    values = correlations(pictures(stored(control, Stand.MEMORY), known), true_brightness(control))
     return mean_interval(values, generator).low > BROKEN
 
 
-def _classified(frames: Floats, labels: Labels, known: Known, policy: Policy) -> str:
+def _classified(frames: Floats, labels: Labels, known: Known) -> str:
     if (labels < 0).any() or (known.labels < 0).any():
         return ""
-    hits = int((classes(frames, known, policy) == labels).sum())
+    hits = int((classes(frames, known) == labels).sum())
     share = share_interval(hits, len(labels))
     return (
         f"A linear classifier on bands and histogram names {hits / len(labels):.0%} of the scenes "

@@ -42,7 +42,7 @@ UNITS: Mapping[str, int] = {
 }
 STAY = frozenset({"le"})  # whose blocks do not move
 APART = frozenset({"key-nets"})  # where the colours of a pixel move apart
-_RANDOM = 30  # arrangements by which chance is measured, and how much the luck of one is
+_RANDOM = 200  # arrangements by which chance is measured, and how much the luck of one is
 
 
 def pixel_series(images: Images, colours: int = CHANNELS) -> Floats:
@@ -184,7 +184,7 @@ def run(evidence: PeerEvidence, generator: np.random.Generator) -> Finding:
     counts = [number for number in PICTURES if number < count]
     tried = {number: solve(evidence.material, number, apart=apart) for number in counts} | {count: there.arranged()}
     intervals = {  # all pictures hang on one arrangement
-        number: with_spread(mean_interval(one.values, generator), float(one.values.mean()), np.array(blind))
+        number: with_spread(mean_interval(one.values, generator), float(one.values.mean()), np.array(blind)).cut_at(1.0)
         for number, one in tried.items()
     }
     found, interval = tried[count], intervals[count]

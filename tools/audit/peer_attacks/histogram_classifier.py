@@ -1,7 +1,7 @@
 """What class a peer's picture is of, told from its values alone, by ridge regression on what the key leaves of them.
 
-After Chapelle, Haffner and Vapnik, IEEE Transactions on Neural Networks 10(5), 1999 (class from a colour histogram)
-and Hoerl and Kennard, Technometrics 12(1), 1970 (ridge).  It learns from known scenes under keys of the attacker's own.
+After Chapelle, Haffner and Vapnik, IEEE Transactions on Neural Networks 10(5), 1999: class from a colour histogram.
+The regression is that of ``audit.ridge``.  It learns from known scenes under keys of the attacker's own.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from audit.intervals import commonest_share, share_interval
 from audit.peer_evidence import Images, Labels, PeerAttack, PeerEvidence, Protected
 from audit.peer_features import OF_VALUES, Floats
 from audit.peer_learning import estimated, known_scenes
+from audit.ridge import nearness
 from keyvault.errors import InputError
 
 PICTURES = 1000
@@ -32,7 +33,8 @@ def classes(protected: Protected) -> Labels:
     scenes = known_scenes(protected, protected.known_labels >= 0)
     labels = protected.known_labels[scenes]
     names = np.unique(labels)
-    score = estimated(protected, scenes, describe, (labels[:, None] == names).astype(np.float64))
+    targets = (labels[:, None] == names).astype(np.float64)
+    score = estimated(protected, scenes, describe, targets, nearness)
     return np.asarray(names[score.argmax(axis=1)], np.int64)
 
 

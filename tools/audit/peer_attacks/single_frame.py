@@ -1,7 +1,7 @@
 """One picture of a peer at a time: what stays near its place is a thumbnail, and a known blur can be taken off.
 
-Thumbnails: a ridge (Hoerl and Kennard, Technometrics 12(1), 1970) from statistics of tiles, which no key that keeps
-samples inside a tile changes, to the scene; learned from known scenes under keys of the attacker's own.
+Thumbnails: a ridge (``audit.ridge``) from statistics of tiles, which no key that keeps samples inside a tile changes,
+to the scene; learned from known scenes under keys of the attacker's own.
 
 Blur: the filter of Wiener (Extrapolation, Interpolation, and Smoothing of Stationary Time Series, 1949), frequency by
 frequency; its spectra are measured on known scenes that the attacker blurs himself, noise of the 8 bits included.
@@ -44,12 +44,17 @@ def deconvolve(private: Floats, blurred: Floats, sharp: Floats) -> Floats:
     return np.asarray(idctn(dctn(private, type=1, axes=(1, 2)) * wiener, type=1, axes=(1, 2)), np.float64)
 
 
-def from_tiles(protected: Protected) -> Floats:
-    """The scene of each picture as its tiles tell it, grey: (n, 32, 32)."""
+def from_tiles(protected: Protected) -> tuple[Floats, Floats]:
+    """The scene of each picture as its tiles tell it, and the mean of those it is learned from, grey: (n, 32, 32)."""
     scenes = known_scenes(protected)
     wanted = smaller(grey(protected.known[scenes]))
-    found = estimated(protected, scenes, tile_statistics, wanted.reshape(len(wanted), -1))
-    return found.reshape(-1, *wanted.shape[1:])
+
+    def likeness(guesses: Floats, truths: Floats) -> float:
+        return float(correlations(*(one.reshape(-1, SIDE, SIDE) for one in (guesses, truths))).mean())
+
+    found = estimated(protected, scenes, tile_statistics, wanted.reshape(len(wanted), -1), likeness)
+    guesses = found.reshape(-1, SIDE, SIDE)
+    return guesses, np.broadcast_to(wanted.mean(axis=0), guesses.shape)
 
 
 def attacked(protected: Protected) -> tuple[Floats, Floats, Floats]:
@@ -57,11 +62,13 @@ def attacked(protected: Protected) -> tuple[Floats, Floats, Floats]:
 
     Raises InputError if too few scenes are known to learn from.
     """
-    truth, blind = grey(protected.plain), mean_scene(protected, len(protected))
+    truth = grey(protected.plain)
     if not protected.keyed:
         known = protected.known[known_scenes(protected)]
-        return deconvolve(grey(protected.private), grey(protected.own(known)), grey(known)), truth, blind
-    return from_tiles(protected), smaller(truth), smaller(blind)
+        found = deconvolve(grey(protected.private), grey(protected.own(known)), grey(known))
+        return found, truth, mean_scene(protected, len(protected))
+    found, blind = from_tiles(protected)
+    return found, smaller(truth), blind
 
 
 def control_of(evidence: PeerEvidence) -> Protected:
@@ -93,7 +100,7 @@ def run(evidence: PeerEvidence, generator: np.random.Generator) -> Finding:
     guess, truth, blind = attacked(material)
     values, by_chance = correlations(guess, truth), correlations(blind, truth)
     scale = Scale("correlation of guess and scene", float(by_chance.mean()), BROKEN)
-    interval = paired_interval(values, by_chance, generator)
+    interval = paired_interval(values, by_chance, generator).cut_at(1.0)
     return Finding.judged(
         scale,
         interval,
