@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 import cifar10
 import privacy_audit
-from audit import peer_attacks, peer_learning, peer_pairs, peer_subjects
+from audit import peer_attacks, peer_pairs, peer_subjects
 from audit.finding import Verdict
 from audit.peer_attacks import correlation, known_plaintext, reidentification, single_frame
 from audit.peer_evidence import PeerAttack, PeerEvidence
@@ -92,7 +92,6 @@ def test_a_whole_audit_finds_scenes_in_enough_pictures_to_tell_chance_from_a_bre
 
 @pytest.mark.parametrize("attack", all_peer_attacks().values(), ids=lambda attack: attack.name)
 def test_a_control_that_holds_leaves_the_verdict_open(attack: PeerAttack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(peer_learning, "KEYS", 4)
     under = evidence("le")
     noise = evidence("le", NOISE).material
     assert run(attack, replace(under, control=noise, inside=noise, alike=noise)).verdict is Verdict.INCONCLUSIVE
@@ -117,7 +116,6 @@ WAYS: list[tuple[str, str, str, Any]] = [
 def test_an_attack_that_loses_its_way_says_nothing(
     name: str, key: str, way: str, cut: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(peer_learning, "KEYS", 4)
     attack, under = all_peer_attacks()[name], evidence(key)
     assert run(attack, under).verdict is not Verdict.INCONCLUSIVE
     monkeypatch.setattr(f"audit.peer_attacks.{name}.{way}", cut)

@@ -14,7 +14,7 @@ from keyvault.errors import InputError
 Floats = NDArray[np.float64]
 SCENES = 2000  # learned from at most
 LEAST_SCENES = 100
-KEYS = 16  # under which they are protected, so that nothing is learned that holds for one key alone
+PRACTICE = 0.25  # of them, by which the penalty of the ridge is chosen
 
 
 def known_scenes(protected: Protected, chosen: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
@@ -34,14 +34,16 @@ def estimated(
 ) -> Floats:
     """What a ridge from features to targets makes of the pictures: (n, t).
 
+    Every known scene is under a key of its own, as every picture is: else what holds for a few keys would be learned,
+    and the penalty chosen by their luck.
+
     Args:
         protected: the pictures.
         scenes: numbers of the known scenes to learn from.
         feature: pictures (., h, w, 3) to (., f).
         targets: of those scenes: (m, t).
-        likeness: of guesses and targets, by which the penalty is chosen under keys that are not learned from.
+        likeness: of guesses and targets, by which the penalty is chosen.
     """
-    parts = np.array_split(scenes, KEYS)
-    learned = np.concatenate([feature(protected.own(protected.known[part], key)) for key, part in enumerate(parts)])
-    held = sum(len(part) for part in parts[-KEYS // 4 :])
-    return practised(learned, targets, held, likeness)(feature(protected.private))
+    images = [protected.own(protected.known[one : one + 1], key) for key, one in enumerate(scenes)]
+    estimate = practised(feature(np.concatenate(images)), targets, int(PRACTICE * len(scenes)), likeness)
+    return estimate(feature(protected.private))
