@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
+from collections.abc import Iterator
+
 import pytest
 import torch
 import zoo
@@ -16,6 +20,14 @@ from inference.module import KeyedModule
 
 EXACT, ROUNDED = 1e-10, 1e-4  # of the output's scale, in float64 and float32
 CONTROL = 1000  # tolerances by which a wrong permutation changes the result, at least
+
+
+@pytest.fixture(autouse=True)
+def memory_given_back() -> Iterator[None]:
+    """What a network took goes back to the system: glibc keeps it, and the largest members do not fit beside it."""
+    yield
+    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "malloc_trim"):
+        library.malloc_trim(0)
 
 
 def revealed(result: object) -> list[Tensor]:
