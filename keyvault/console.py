@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 
@@ -42,7 +42,7 @@ def _refuse_usage(error: click.ClickException, program: str) -> None:
     _refuse(error.format_message().rstrip("."), f"see {context.command_path} --help" if context else "", program)
 
 
-def _run(body: Callable[[], Any], program: str) -> int:
+def _run(body: Callable[[], Any], program: str, interrupted: str) -> int:
     try:
         body()
     except (PrivcamError, OSError) as error:
@@ -56,7 +56,7 @@ def _run(body: Callable[[], Any], program: str) -> int:
         _refuse_usage(error, program)
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo(f"{program}: interrupted", err=True)
+        click.echo(f"{program}: {interrupted}", err=True)
         return EXIT_INTERRUPTED
     except click.exceptions.Exit as stop:
         return stop.exit_code
@@ -64,13 +64,15 @@ def _run(body: Callable[[], Any], program: str) -> int:
 
 
 class _Refusing(click.Command):
+    interrupted: ClassVar[str] = "interrupted"  # what it says when it is
+
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """Run, print any refusal as one line, and exit with its code."""
         run: Callable[..., Any] = super().main
         if not standalone_mode:
             return run(*args, standalone_mode=False, **extra)
         program = extra.get("prog_name") or Path(sys.argv[0]).name
-        sys.exit(_run(lambda: run(*args, standalone_mode=False, **extra), program))
+        sys.exit(_run(lambda: run(*args, standalone_mode=False, **extra), program, self.interrupted))
 
 
 @contextmanager
@@ -101,6 +103,12 @@ class FiniteRange(click.FloatRange):
 
 class Command(_Refusing):
     """A single command, such as a tool."""
+
+
+class ResumedCommand(Command):
+    """A command that keeps what it has done, and goes on with it if it is given again."""
+
+    interrupted = "interrupted; the same command goes on with what it has kept"
 
 
 class Group(_Refusing, click.Group):

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from keyvault.console import native_messages_off
+from image_sources import read_image
 from keyvault.errors import InputError
-from sensor_sim.photograph import decode
 
 _PRECISIONS = ("ap", "ap50", "ap75")
 
@@ -40,8 +39,7 @@ class Coco:
     def read(self, number: int) -> NDArray[np.uint8]:
         """The image of an id, uint8 RGB (h, w, 3); InputError if it cannot be read."""
         path = self.folder / self.files[number]
-        with native_messages_off():
-            image = decode(path)
+        image = read_image(path)
         if image.dtype != np.uint8:
             raise InputError(f"{path} has more than 8 bits a channel", hint="convert it")
         return image.astype(np.uint8, copy=False)

@@ -32,7 +32,7 @@ from inference.models import Task
 from inference.session import ShuffledFrame
 from json_files import misfit
 from kept_results import Keeper, command_line
-from keyvault.console import Command, native_messages_off
+from keyvault.console import ResumedCommand
 from keyvault.errors import InputError
 from keyvault.files import check_outputs
 from sensor_sim import CameraSettings
@@ -167,8 +167,7 @@ def _substituted(frame: ShuffledFrame, seed: int, number: int) -> ShuffledFrame:
 
 def _pair(source: ImageSource, sides: BothSides, number: int) -> tuple[Any, Any]:
     """The private and the plain frame of one photograph."""
-    with native_messages_off():
-        item = source.read(number)
+    item = source.read(number)
     policy = sides.camera.grant.policy
     scene = from_image(item.image, policy.width, policy.height, item.name)
     private = sides.private(scene, number)
@@ -188,7 +187,7 @@ def read_labels(path: Path, count: int, classes: int) -> Tensor:
     return torch.tensor(labels)
 
 
-@click.command(cls=Command, name="evaluate_agreement", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=ResumedCommand, name="evaluate_agreement", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @key_options
 @click.option("--model", required=True, help="As for keyed-infer run.")

@@ -4,7 +4,8 @@ Every image is resized to the network's input and enters the sensor as DN, so th
 carries exactly what the plain network gets.  The label maps of both are scaled to the masks' own
 size, by nearest neighbour, and compared with them where the masks are not void.  Also measured: the
 keyed network with a random permutation in place of the frame's, after the frame has been opened
-properly; and the plain network on the opened frame as it lies in the host's memory, shuffled.
+properly; and the plain network on the opened frame as it lies in the host's memory, shuffled.  Where two
+scores are nearly equal, rounding decides the label; how often it does, the plain network in float64 shows.
 
 With -o the figures are written as JSON, counts are kept after every batch, and the same command goes
 on with them after an interruption.  --figure draws input, private frame and predictions side by side.
@@ -28,7 +29,7 @@ from fingerprint import file_digest, files_digest
 from inference import Preset
 from inference.models import Task
 from kept_results import Keeper, command_line
-from keyvault.console import Command
+from keyvault.console import ResumedCommand
 from keyvault.errors import InputError
 from keyvault.files import check_outputs
 from label_maps import Evaluation
@@ -137,7 +138,9 @@ def _shown(voc: Voc, options: dict[str, Any]) -> tuple[str, ...]:
     return shown
 
 
-@click.command(cls=Command, name="evaluate_segmentation", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=ResumedCommand, name="evaluate_segmentation", context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.argument("folder", type=click.Path(path_type=Path))
 @key_options
 @click.option("--model", default="espnetv2", show_default=True, help="espnetv2 or torchvision:NAME.")

@@ -123,6 +123,7 @@ LABELS = Comparison(
         "keyed": "keyed",
         "substituted": "permutation substituted",
         "unkeyed": "plain network, shuffled frames",
+        "rounding": "plain, float64 for float32",
     },
     _labelled,
 )

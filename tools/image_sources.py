@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import cifar10
+from keyvault.console import native_messages_off
 from keyvault.errors import InputError
+from sensor_sim.errors import SceneError
 from sensor_sim.photograph import decode
 
 SUFFIXES = frozenset((".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"))
@@ -54,6 +56,15 @@ def open_cifar10(folder: Path, split: str) -> ImageSource:
     return ImageSource("cifar10", cifar10.CLASSES, read, len(data.labels))
 
 
+def read_image(path: Path) -> NDArray[Any]:
+    """An image file of a data set: RGB (h, w, 3), uint8 or uint16; SceneError if it cannot be read."""
+    try:
+        with native_messages_off():
+            return decode(path)
+    except SceneError as error:
+        raise SceneError(str(error), hint="check the data set: its images are intact PNG, JPEG and the like") from error
+
+
 def open_folder(folder: Path) -> ImageSource:
     """A folder with one folder of images for each class; labels number the classes by name.
 
@@ -65,7 +76,7 @@ def open_folder(folder: Path) -> ImageSource:
 
     def read(index: int) -> Item:
         path, label = files[index]
-        return Item(decode(path), label, str(path.relative_to(folder)))
+        return Item(read_image(path), label, str(path.relative_to(folder)))
 
     if not files:
         raise InputError(f"no images in folders of {folder}", hint="give a folder that holds one folder for each class")
@@ -77,7 +88,7 @@ def open_images(sources: Sequence[Path]) -> ImageSource:
     files = image_files(sources)
 
     def read(index: int) -> Item:
-        return Item(decode(files[index]), None, str(files[index]))
+        return Item(read_image(files[index]), None, str(files[index]))
 
     if not files:
         raise InputError(f"no images in {', '.join(map(str, sources))}", hint=f"known: {' '.join(sorted(SUFFIXES))}")

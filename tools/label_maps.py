@@ -20,6 +20,7 @@ ROWS = {
     "keyed": "keyed network, private frames",
     "substituted": "keyed, permutation substituted",
     "unkeyed": "plain network, shuffled frames",
+    "rounding": "plain network in float64",
 }
 
 
@@ -133,6 +134,7 @@ class Evaluation:
             f"positions of equal label:          {self.equal['keyed']} of {self.positions}",
             f"equal, permutation substituted:    {self.equal['substituted']} of {self.positions}",
             f"equal, plain on shuffled frames:   {self.equal['unkeyed']} of {self.positions}",
+            f"equal, plain in float64:           {self.equal['rounding']} of {self.positions}",
             f"largest difference of a score:     {self.largest_difference:.1e}",
         ]
         return "\n".join(lines)

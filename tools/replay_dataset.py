@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from adc_firmware import encode
 from image_sources import ImageSource, Item, open_source
-from keyvault.console import Command, native_messages_off
+from keyvault.console import ResumedCommand
 from keyvault.errors import InputError, OutputError
 from keyvault.files import make_folder, sync_folder
 from keyvault.policy import Policy
@@ -52,18 +52,13 @@ def replay(source: ImageSource, camera: Camera, folder: Path, plan: Manifest) ->
             first, last = plan.done, min(plan.total, plan.done + size)
             with ShardFile(folder / shard_name(len(plan.shards))) as shard:
                 for index in range(first, last):
-                    item = _read(source, index)
+                    item = source.read(index)
                     frame = camera.capture(to_scene(item, camera.grant.policy, sampling), number=index)
                     shard.add(Sample(f"{index:06d}", encode(frame), item.label, _info(source, item, index)))
                     progress.update()
             plan = replace(plan, shards=(*plan.shards, last - first))
             plan.write(folder)
     return plan
-
-
-def _read(source: ImageSource, index: int) -> Item:
-    with native_messages_off():
-        return source.read(index)
 
 
 def _info(source: ImageSource, item: Item, index: int) -> dict[str, Any]:
@@ -130,7 +125,7 @@ def _refuse_photo_options(context: click.Context) -> None:
             raise click.UsageError(f"--{name} is for --sampling photo; quads enter as DN, without light")
 
 
-@click.command(cls=Command, name="replay_dataset", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=ResumedCommand, name="replay_dataset", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("source", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--key", "keys", multiple=True, required=True, type=click.Path(path_type=Path), help="Sealed key, or a folder."
@@ -165,7 +160,7 @@ def main(context: click.Context, /, **options: Any) -> None:
     total = min(source.length, options["limit"] or source.length)
     settings = CameraSettings(options["shutter"], options["gain"], options["noise"] == "on", options["seed"])
     with Camera(options["keys"], device=options["device"], settings=settings) as camera:
-        to_scene(_read(source, 0), camera.grant.policy, options["sampling"])  # refuse before anything is written
+        to_scene(source.read(0), camera.grant.policy, options["sampling"])  # refuse before anything is written
         wanted = Manifest(_options(context, source, camera), source.classes, total)
         plan = _start(options["output"], wanted, resume=options["resume"])
         begin = time.monotonic()

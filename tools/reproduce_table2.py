@@ -23,8 +23,11 @@ import cv2
 import torch
 from tqdm import tqdm
 
+import bench_inference
 import cifar10
 import inference
+import measure
+import peers
 from audit.finding import Finding
 from audit.peer_subjects import ALL
 from audit.registry import all_peer_attacks, code_digest
@@ -33,22 +36,24 @@ from dated_results import OCCASION, made_on, occasion, occasions, write_dated
 from fingerprint import files_digest
 from json_files import read_kept
 from kept_results import command_line
-from keyvault.console import Command
+from keyvault.console import ResumedCommand
 from keyvault.errors import InputError
 from keyvault.files import make_folder, write_whole
 from measure import environment
 from peers.block_cipher import Images
 from peers.registry import AUDIT_PREFIX, PEERS
 from recipe import PLAIN
-from table2.cost import compress, time_transformations
-from table2.inference_cost import measure_inference
+from table2 import cost, inference_cost
+from table2.cost import measure_peer, time_transformations
 from table2.table import render, row, runs_of, verdict_of
 from training_runs import find_runs
 
 DEFAULT_FOLDER = Path(__file__).parents[1] / "docs" / "results"
 #: What decides costs: the peers, and how they, our own network and its plain counterpart are timed.
-COSTS_CODE = [Path(__file__).parent / name for name in ("peers", "table2", "bench_inference.py", "measure.py")]
-COSTS_CODE.append(Path(inference.__file__).parent)
+COSTS_CODE = [
+    *(Path(str(one.__file__)) for one in (bench_inference, measure, cost, inference_cost)),
+    *(Path(str(one.__file__)).parent for one in (inference, peers)),
+]
 IMAGES, MOST_IMAGES = 500, 1000
 
 _SIZES = {"png": int, "webp": int}
@@ -129,20 +134,13 @@ class Work:
 
     def peer(self, name: str, images: Images) -> dict[str, Any]:
         """What one peer costs besides, as JSON values."""
-        return self.kept(name, _OF_A_PEER, partial(measure_peer, name, images, self.effort))
+        options = {name: getattr(self.effort, name) for name in ("seed", "batch", "rounds")}
+        return self.kept(name, _OF_A_PEER, partial(measure_peer, PEERS[name], images, **options))
 
 
 def _comparable(found: dict[str, Any]) -> bool:
     measured = found["measured"]
     return "compression" not in measured or min(measured["compression"]["plain"].values()) > 0
-
-
-def measure_peer(name: str, images: Images, effort: Effort) -> dict[str, Any]:
-    """How one peer's images compress and what its network takes, as JSON values."""
-    peer = PEERS[name]
-    compression = compress(peer, peer.protection(effort.seed).transform, peer.scale(images))
-    inference = measure_inference(peer, batch=effort.batch, rounds=effort.rounds)
-    return {"compression": asdict(compression), "inference": asdict(inference) if inference else None}
 
 
 def read_audit(path: Path | None) -> dict[str, Any]:
@@ -167,9 +165,16 @@ def read_audit(path: Path | None) -> dict[str, Any]:
             f"{path} lacks {' of '.join(reversed(min(lacking)))}",
             hint=f"audit --policy {ALL} with all attacks",
         )
-    for one in found["findings"]:
-        Finding.from_json(one)
+    of_peers = {Finding.from_json(one).policy for one in found["findings"]}
+    empty = [name for name in PEERS if f"{AUDIT_PREFIX}{name}" not in of_peers]
+    if empty:
+        raise InputError(f"{path} has no finding on {empty[0]}", hint="audit with more scenes")
     return found
+
+
+def _source(audit: dict[str, Any]) -> dict[str, str]:
+    """Where verdicts are from."""
+    return {"command": audit["command"], "made": occasions(made_on(audit)), "code": audit["code"]}
 
 
 def result_name(images: int, *, runs: bool, audit: bool) -> str:
@@ -193,7 +198,7 @@ def objection_to(run: Run, at_hand: AtHand) -> str | None:
     return at_hand.objection(run) if run["recipe"]["init"] == PLAIN else "it began with weights of another training"
 
 
-@click.command(cls=Command, name="reproduce_table2", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=ResumedCommand, name="reproduce_table2", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="CIFAR-10, binary or python layout.")
 @click.option("--runs", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Runs of train_cifar10.")
 @click.option("--audit", type=click.Path(path_type=Path), help="Findings of privacy_audit --policy peer:all.")
@@ -226,17 +231,17 @@ def main(context: click.Context, /, **options: Any) -> None:
     rows = [
         row(
             name,
-            cost | {"transformation": times["transformations"][name]},
+            found | {"transformation": times["transformations"][name]},
             trained,
             verdict_of(name, audit["findings"]),
         )
-        for name, cost in costs.items()
+        for name, found in costs.items()
     ]
     result = {
         "command": command_line(context),
         "effort": asdict(work.effort),
         "measured": costs_measured([times, *costs.values()]),
-        "audit": {"command": audit["command"], "made": occasions(made_on(audit))} if options["audit"] else None,
+        "audit": _source(audit) if options["audit"] else None,
         "rows": rows,
     }
     name = result_name(options["images"], runs=bool(trained), audit=bool(options["audit"]))

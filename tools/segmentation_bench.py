@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +35,7 @@ class Bench:
         sides: makes and opens the frames.
         chosen: the network's preset.
         network: in evaluation mode.
+        double: the same in float64.
         keyed: made of it.
         seed: of the substituted permutations.
     """
@@ -41,6 +43,7 @@ class Bench:
     sides: BothSides
     chosen: Preset
     network: nn.Module
+    double: nn.Module
     keyed: KeyedModule
     seed: int
 
@@ -48,7 +51,8 @@ class Bench:
     def make(cls, sides: BothSides, chosen: Preset, network: nn.Module, seed: int, backend: str) -> Bench:
         """Convert the network; raises as inference.secure does."""
         example = torch.zeros(1, 3, *chosen.size).contiguous(memory_format=torch.channels_last)
-        return cls(sides, chosen, network, inference.secure(network, example, backend=backend), seed)
+        keyed = inference.secure(network, example, backend=backend)
+        return cls(sides, chosen, network, copy.deepcopy(network).double(), keyed, seed)
 
     @property
     def _settings(self) -> IspSettings:
@@ -72,11 +76,13 @@ class Bench:
             for number, frame in enumerate(frames)
         ]
         stored = _revealed(inference.isp([unkeyed(frame) for frame in frames], settings=self._settings))
+        plain = network_input(images, self.chosen)
         return {
-            "plain": self.network(network_input(images, self.chosen)),
+            "plain": self.network(plain),
             "keyed": _revealed(self.keyed(inference.isp(frames, settings=self._settings))),
             "substituted": _revealed(self.keyed(inference.isp(wrong, settings=self._settings))),
             "unkeyed": self.network(stored),
+            "rounding": self.double(plain.double()),
         }
 
     def of_examples(self, examples: Iterable[Example], first: int) -> dict[str, Tensor]:

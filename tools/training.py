@@ -19,17 +19,14 @@ from accuracy import Accuracy
 from augmentation import augment
 from checkpoints import CHECKPOINT, PARTS, Checkpoint, load_checkpoint, not_a_checkpoint
 from cifar10 import SIDE
-from inference.models import CIFAR10_MEAN, CIFAR10_STD, MODELS
+from inference.models import CIFAR10_MEAN, CIFAR10_STD
 from inference.weights import load_weights
 from keyvault.errors import InputError
 from measure import environment
 from normalised import normalised
-from peers.networks import NETWORKS, SIDES, ScrambledClassifier
+from peers.networks import SIDES, TRAINABLE, ScrambledClassifier
 from peers.registry import PEERS, Protect
 from recipe import PLAIN, PRECISIONS, Recipe
-
-#: Every network that can be trained: the package's own and the peers'.
-TRAINABLE = {**MODELS, **NETWORKS}
 
 #: Share of the steps in which the learning rate rises to its peak.
 RISING = 0.2

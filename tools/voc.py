@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from image_sources import read_image
 from inference.models import VOC_CLASSES
-from keyvault.console import native_messages_off
 from keyvault.errors import InputError
-from sensor_sim.photograph import decode
 
 VOID = 255
 #: Where a folder keeps images, masks and the list of names: a subset's way, and that of VOC itself.
@@ -59,8 +58,7 @@ class Voc:
     def read(self, name: str) -> Example:
         """One example; InputError if a file cannot be read or the two differ in size."""
         picture, path = self.paths(name)
-        with native_messages_off():
-            image = decode(picture)
+        image = read_image(picture)
         try:
             with Image.open(path) as file:
                 mask = np.array(file)

@@ -10,7 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from keyvault.console import Command, FiniteRange, Group, native_messages_off
+from keyvault.console import Command, FiniteRange, Group, ResumedCommand, native_messages_off
 from keyvault.errors import PolicyError
 
 
@@ -55,6 +55,16 @@ def test_every_failure_is_one_line_and_a_code(arguments: list[str], code: int, l
     assert result.stdout == ""
     assert len([text for text in result.stderr.splitlines() if text]) == 1
     assert result.stderr.strip().startswith(line)
+
+
+def test_an_interrupted_command_that_can_go_on_says_so() -> None:
+    @click.command(cls=ResumedCommand)
+    def main() -> None:
+        raise KeyboardInterrupt
+
+    result = CliRunner().invoke(main, [], prog_name="program")
+    assert result.exit_code == 130
+    assert result.stderr.lstrip() == "program: interrupted; the same command goes on with what it has kept\n"
 
 
 def test_no_arguments_show_the_help() -> None:

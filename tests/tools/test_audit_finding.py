@@ -15,6 +15,7 @@ from audit.appearance import Appearance
 from audit.attack import Attack, DoesNotApplyError, refusals
 from audit.finding import Finding, Interval, Scale, Stand, Verdict, judge, worst_first
 from audit.intervals import few_shares_interval, mean_interval, share_interval, with_spread
+from audit.png import png_text
 from audit.policy_jobs import PolicyAudit
 from audit.report import NotRun
 from audit.scenes import Source
@@ -35,8 +36,11 @@ FIGURES = {
 }
 
 
+PICTURE = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+
+
 def finding(verdict: Verdict) -> Finding:
-    pictures = {"a": np.arange(4, dtype=np.uint8).reshape(2, 2)}
+    pictures = {"grey": PICTURE[..., 0], "colour": PICTURE}
     figures = FIGURES[verdict]
     return Finding("x", Stand.FILE, "p", 0.3, "share", 0.1, 0.5, *figures, verdict, 5, pictures=pictures)
 
@@ -125,6 +129,12 @@ def test_nothing_fails_below_chance(sure: float, verdict: str) -> None:
     assert judge(scale, Interval(0.4, 1, sure), control_broke=True) == verdict
 
 
+def test_pictures_survive_json() -> None:
+    again = Finding.from_json(json.loads(json.dumps(finding(Verdict.PASS).to_json()))).pictures
+    assert np.array_equal(again["grey"], PICTURE[..., 0])
+    assert np.array_equal(again["colour"], PICTURE)
+
+
 def test_findings_survive_json_and_come_worst_first() -> None:
     for verdict in Verdict:
         one = finding(verdict)
@@ -142,7 +152,9 @@ def test_findings_survive_json_and_come_worst_first() -> None:
         *(("level", float("inf")), ("control_broke", 1)),
         *(("interval", value) for value in ([0, "x"], [1, 0], [0], 3)),
         *(("sure", value) for value in ("x", 0.7, float("nan"))),
-        *(("pictures", value) for value in ("x", {"a": 3}, {"a": "AAAA"}, {"a": "UEsDBA=="})),
+        *(("pictures", value) for value in ("x", {"a": 3})),
+        *(("pictures", {"a": text}) for text in ("AAAA", "UEsDBA==", png_text(PICTURE)[:40])),
+        ("score", 10**400),
         *(("frames", 2.5), ("smallest_breaking", "1"), ("verdict", "good"), ("stand", 1), ("note", 1), ("more", 1)),
     ],
 )
@@ -227,6 +239,7 @@ def test_only_what_an_attack_refuses_of_its_evidence_does_not_apply() -> None:
         in_a_file(finding(Verdict.PASS).to_json() | {"score": "high"}),
         json.dumps(finding(Verdict.PASS).to_json()),
         in_a_file(replace(finding(Verdict.PASS), attack="y").to_json()),
+        "[" * 100_000,
         in_a_file(replace(finding(Verdict.PASS), frames=10**400).to_json() | {"score": 10**400}),
     ],
 )

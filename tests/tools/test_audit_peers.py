@@ -17,7 +17,7 @@ import privacy_audit
 from audit import peer_attacks, peer_pairs, peer_subjects
 from audit.finding import Verdict
 from audit.peer_attacks import correlation, known_plaintext, reidentification, single_frame
-from audit.peer_evidence import PeerAttack, PeerEvidence
+from audit.peer_evidence import Images, PeerAttack, PeerEvidence, Protected
 from audit.peer_features import OF_VALUES
 from audit.peer_subjects import _CONTROLS, ALIKE, CONTROL, INSIDE, PeerSubject, peer_keys, protect
 from audit.registry import all_attacks, all_peer_attacks
@@ -147,6 +147,18 @@ def test_what_single_pictures_tell_is_not_the_luck_of_one_key() -> None:
     blank = replace(one, plain=np.full_like(one.plain, 0x2D))
     assert len(np.unique(blank.own(blank.plain), axis=0)) == 1
     assert len(np.unique(blank.each_alone().private, axis=0)) == len(blank)
+
+
+def test_every_scene_that_is_learned_from_has_a_key_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys, own = [], Protected.own
+
+    def noted(protected: Protected, images: Images, number: int = 0) -> Images:
+        keys.append(number)
+        return own(protected, images, number)
+
+    monkeypatch.setattr(Protected, "own", noted)
+    single_frame.from_tiles(evidence("le").material)
+    assert len(keys) == len(set(keys)) == 160
 
 
 def test_no_control_gives_an_attack_more_than_the_peer_does() -> None:

@@ -48,6 +48,7 @@ def finding(attack: object, material: Material) -> Finding:
 def test_fresh_masks_pass_and_one_pair_that_shares_a_mask_fails(attack: object, fresh: Material) -> None:
     held, broken = finding(attack, fresh), finding(attack, renumbered(fresh, PAIR))
     assert (held.verdict, held.smallest_breaking) == (Verdict.PASS, None)
+    assert held.score == pytest.approx(held.chance)
     assert (broken.verdict, broken.smallest_breaking) == (Verdict.FAIL, 2)
     assert Finding.from_json(broken.to_json()).to_json() == broken.to_json()
 
@@ -123,5 +124,6 @@ def test_a_mask_used_for_many_frames_comes_off_and_fresh_ones_do_not(levels: int
 
 def test_the_best_constant_guess() -> None:
     usual = np.array([0.1, 0, 0.4, 0.4, 0, 0.1])
-    assert pads.best_constant(usual, 0) == 0.4
-    assert pads.best_constant(usual, 1) == pytest.approx(0.8)
+    assert pads.best_constant(usual, 0) == 2
+    assert pads.best_constant(usual, 1) in (2, 3)
+    assert pads.best_constant(usual[[3, 4, 5, 0, 1, 2]], 1) in (0, 5)  # the shorter way round

@@ -15,7 +15,7 @@ from audit.attack import OF_THE_POLICY, Attack, Evidence, control_policy
 from audit.attacks import fixed_pattern, histogram_classifier, reidentification, weak_seed, wrong_key
 from audit.finding import Finding, Stand, Verdict
 from audit.intervals import paired_interval, share_interval
-from audit.material import make_material
+from audit.material import Material, make_material
 from audit.own_home import own_home
 from audit.positions import Sensor
 from audit.views import in_line
@@ -119,6 +119,20 @@ def test_a_class_that_most_frames_have_is_not_told_from_noise() -> None:
     held, broken = (finding(histogram_classifier.ATTACK, one, Stand.FILE, 100, every=5) for one in (STACKED, FIXED))
     assert held.chance == broken.chance == 0.8
     assert (held.verdict, broken.verdict) == (Verdict.PASS, Verdict.FAIL)
+
+
+def test_a_class_is_told_where_a_mask_leaves_some_samples_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    def leaking(*arguments: Any) -> Material:
+        made = make_material(*arguments)
+        left = np.random.default_rng(3).random(made.file.shape) < 0.3
+        return replace(made, file=np.where(left, made.memory, made.file))
+
+    given = evidence(STACKED, 100)
+    monkeypatch.setattr(histogram_classifier, "make_material", leaking)
+    material = leaking(given.material.plain.astype(np.uint8), STACKED, given.material.labels)
+    found = histogram_classifier.run(replace(given, material=material), Stand.FILE, np.random.default_rng(0))
+    assert found.control_broke
+    assert found.verdict is Verdict.FAIL
 
 
 @pytest.mark.parametrize("bits", [8, 12])

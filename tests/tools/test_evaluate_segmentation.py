@@ -53,7 +53,7 @@ def test_label_maps_are_scaled_to_the_nearest_centre(size: tuple[int, int]) -> N
 def test_masks_without_a_class_give_no_figure() -> None:
     found = Evaluation(images=1, positions=4)
     assert found.figures(trained=True)["rows"]["plain"] == {"equal_to_plain": 0}
-    assert found.report().count("no pixel of a mask has a class") == 4
+    assert found.report().count("no pixel of a mask has a class") == len(ROWS)
 
 
 def test_an_evaluation_counts_positions_and_masks_apart() -> None:
@@ -64,12 +64,13 @@ def test_an_evaluation_counts_positions_and_masks_apart() -> None:
     masks = plain.argmax(1).byte().numpy()
     examples = [Example(str(i), np.zeros((4, 4, 3), np.uint8), mask) for i, mask in enumerate(masks)]
     result = Evaluation()
-    result.add(examples, {"plain": plain, "keyed": keyed, "substituted": -plain, "unkeyed": -plain})
+    others = {"substituted": -plain, "unkeyed": -plain, "rounding": plain.double()}
+    result.add(examples, {"plain": plain, "keyed": keyed, **others})
     assert (result.images, result.positions) == (2, 32)
-    assert result.equal == {"plain": 32, "keyed": 31, "substituted": 0, "unkeyed": 0}
+    assert result.equal == {"plain": 32, "keyed": 31, "substituted": 0, "unkeyed": 0, "rounding": 32}
     assert result.largest_difference == pytest.approx(2, abs=1e-5)
     accuracies = {row: confusion.pixel_accuracy for row, confusion in result.confusions.items()}
-    assert accuracies == {"plain": 1, "keyed": 31 / 32, "substituted": 0, "unkeyed": 0}
+    assert accuracies == {"plain": 1, "keyed": 31 / 32, "substituted": 0, "unkeyed": 0, "rounding": 1}
     again = Evaluation.from_json(json.loads(json.dumps(result.to_json())))
     assert again.to_json() == result.to_json()
     assert again.report() == result.report()
@@ -119,6 +120,14 @@ def test_masks_that_are_none_are_refused(folder: Path) -> None:
     path.unlink()
     with pytest.raises(InputError, match="cannot read mask"):
         voc.read("a")
+
+
+def test_a_damaged_image_is_refused_with_a_hint_for_data_sets(folder: Path) -> None:
+    voc = open_voc(folder)
+    (voc.images / "a.jpg").write_bytes(b"no image")
+    with pytest.raises(InputError, match=r"a\.jpg") as refused:
+        voc.read("a")
+    assert "--raw-size" not in refused.value.hint
 
 
 def test_a_folder_without_a_list_is_refused(tmp_path: Path) -> None:
@@ -221,6 +230,7 @@ def test_a_run_writes_figures_and_a_picture(arguments: list[str], tmp_path: Path
     assert counted["positions_equal"] >= 0.999 * counted["positions"]
     for row in ("substituted", "unkeyed"):
         assert counted["rows"][row]["equal_to_plain"] < 0.9
+    assert counted["rows"]["rounding"]["equal_to_plain"] >= 0.999
     picture = cv2.imread(str(figure)).astype(float)
     height, width = picture.shape[:2]
     assert width == 300 * len(COLUMNS)

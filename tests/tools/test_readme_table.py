@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 import benchmark_tables
+import evaluate_detection
 import evidence_tables
+import label_maps
 from audit.finding import Finding, Interval, Stand, Verdict
 from audit.report import NotRun, Report
 from dated_results import newest
@@ -74,9 +76,9 @@ def test_a_document_without_markers_is_refused(tmp_path: Path) -> None:
 
 
 def test_label_maps_and_boxes_have_a_row_for_each_network(tmp_path: Path) -> None:
-    labels = {name: {"equal_to_plain": 0.5, "mean_iou": 0.25} for name in ("plain", "keyed", "substituted", "unkeyed")}
+    labels = {name: {"equal_to_plain": 0.5, "mean_iou": 0.25} for name in label_maps.ROWS}
     own = {"options": {"weights": {"file": "some.pth"}}, "figures": {"images": 3, "rows": labels}}
-    boxes = {name: {"agreement": {"equal": 7, "boxes": 1500, "others": 1207}} for name in (*labels, "rounding")}
+    boxes = {name: {"agreement": {"equal": 7, "boxes": 1500, "others": 1207}} for name in evaluate_detection.ROWS}
     drawn = {"options": {"weights": {"random": 0}}, "figures": {"images": 2, "rows": boxes}}
     paths = {
         "segmentation-fcn": _write(tmp_path / "2026-01-01-segmentation-fcn.json", **own),

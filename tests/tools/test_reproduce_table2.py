@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -26,8 +28,10 @@ from audit.registry import all_peer_attacks, code_digest
 from audit.report import NotRun
 from keyvault.errors import InputError
 from measure import Comparison, Timing
+from peers.block_cipher import Images
+from peers.networks import TRAINABLE
 from peers.networks.adaptation import BlockwiseAdaptation
-from peers.registry import PEERS, Published
+from peers.registry import PEERS, Peer, Published
 from recipe import PLAIN, Recipe
 from reproduce_table2 import main
 from sensor_sim.photograph import decode
@@ -35,7 +39,7 @@ from table2 import inference_cost
 from table2.cost import BASELINE, compress, lossless_bytes, sizes, time_transformations
 from table2.inference_cost import measure_inference
 from table2.table import render, row, runs_of, verdict_of
-from training import TRAINABLE, input_side
+from training import input_side
 from training_runs import find_runs, unseen
 
 
@@ -62,9 +66,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     measured: list[str] = []
     measure = reproduce_table2.measure_peer
 
-    def count(name: str, *arguments: Any) -> dict[str, Any]:
-        measured.append(name)
-        return measure(name, *arguments)
+    def count(peer: Peer, images: Images, **options: int) -> dict[str, Any]:
+        measured.extend(name for name, one in PEERS.items() if one is peer)
+        return measure(peer, images, **options)
 
     monkeypatch.setattr(reproduce_table2, "measure_peer", count)
     monkeypatch.setattr(reproduce_table2, "PEERS", {name: PEERS[name] for name in ("etc-grey", "key-nets")})
@@ -196,6 +200,19 @@ def test_costs_of_other_code_are_not_gone_on_with(
     assert "measured by other code" in refused.stderr
 
 
+def test_all_code_of_the_project_that_costs_depend_on_decides_them() -> None:
+    tools = Path(reproduce_table2.__file__).parent
+    script = "import sys, table2.cost; print(*(getattr(m, '__file__', None) for m in sys.modules.values()), sep='\\n')"
+    told = subprocess.run([sys.executable, "-c", script], cwd=tools, capture_output=True, text=True, check=True)
+    used = {Path(line) for line in told.stdout.splitlines() if Path(line).is_relative_to(tools.parent)}
+    used = {path for path in used if ".venv" not in path.parts}
+    unused = {tools / f"{name}.py" for name in ("bench_keys", "bench_video", "cifar10", "table2/__init__")}
+    of_frames = {tools.parent / name for name in ("adc_firmware", "keyvault", "sensor_sim")}  # costs are of pictures
+    decisive = {*reproduce_table2.COSTS_CODE, *unused, *of_frames}
+    assert used
+    assert {path for path in used if not decisive & {path, *path.parents}} == set()
+
+
 def test_the_accuracy_of_the_test_file_alone_is_called_so() -> None:
     run = run_of("shakedrop-le", "le")
     own = render({"rows": [row("le", {}, [run], None)], "measured": [], "audit": None})
@@ -206,14 +223,15 @@ def test_the_accuracy_of_the_test_file_alone_is_called_so() -> None:
 
 
 def write_audit(folder: Path) -> Path:
-    """A report of two peers with two findings on one of them; of the other nothing was run."""
+    """A report of two peers, with two findings on one of them and one on the other."""
     path = folder / "audit.json"
     figures = {
         "correlation": (Interval(0.6, 0.9, 0.5), True, Verdict.FAIL),
         "known_plaintext": (Interval(0.0, 0.1, 0.0), True, Verdict.PASS),
     }
     findings = [
-        Finding(name, Stand.FILE, "peer:key-nets", 0.1, "share", 0.0, 0.5, *one, 9) for name, one in figures.items()
+        Finding(name, Stand.FILE, f"peer:{peer}", 0.1, "share", 0.0, 0.5, *figures[name], 9)
+        for peer, name in (("key-nets", "correlation"), ("key-nets", "known_plaintext"), ("etc-grey", "correlation"))
     ]
     tried = [(f"peer:{peer}", name) for peer in ("etc-grey", "key-nets") for name in all_peer_attacks()]
     left = [one for one in tried if one not in {(f.policy, f.attack) for f in findings}]
@@ -242,6 +260,12 @@ def test_finished_runs_and_findings_enter_the_table(data: Path, tmp_path: Path, 
     assert "`python tools/some.py` on 2000-01-02 on A, 2 cores." in text
 
 
+def without_findings(report: dict[str, Any]) -> None:
+    """Of the last peer: as if there had been too few pictures for all attacks."""
+    one = report["findings"].pop()
+    report["not_run"].append(NotRun(one["attack"], Stand.FILE, one["policy"], "it needs more pictures").to_json())
+
+
 def unlike_its_figures(report: dict[str, Any]) -> None:
     report["findings"][0]["verdict"] = "pass"
 
@@ -251,6 +275,7 @@ def unlike_its_figures(report: dict[str, Any]) -> None:
     [
         (lambda report: report["not_run"].pop(), "audit.json lacks single_frame of peer:key-nets"),
         (lambda report: report["findings"].pop(0), "audit.json lacks correlation of peer:key-nets"),
+        (without_findings, "audit.json has no finding on etc-grey"),
         (unlike_its_figures, "does not follow from its figures"),
         (lambda report: report.update(code="ab"), "audit.json is of another state of the peers"),
         (

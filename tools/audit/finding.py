@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from audit.png import picture_of, png_text
 from json_files import misfit
 from keyvault.errors import InputError
 
@@ -169,7 +168,7 @@ class Finding:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The finding as JSON values; pictures as NumPy files in base64."""
+        """The finding as JSON values; pictures as PNG files in base64."""
         names = ["attack", "score", "unit", "chance", "level", "control_broke", "policy", "frames"]
         names += ["smallest_breaking", "note"]
         return {name: getattr(self, name) for name in names} | {
@@ -177,7 +176,7 @@ class Finding:
             "verdict": str(self.verdict),
             "interval": [self.interval.low, self.interval.high],
             "sure": self.interval.sure,
-            "pictures": {name: _picture_text(picture) for name, picture in self.pictures.items()},
+            "pictures": {name: png_text(picture) for name, picture in self.pictures.items()},
         }
 
     @classmethod
@@ -189,12 +188,12 @@ class Finding:
             members["verdict"] = Verdict(members["verdict"])
             low, high = members["interval"]
             members["interval"] = Interval(low, high, members.pop("sure"))
-            members["pictures"] = {name: _picture(text) for name, text in members["pictures"].items()}
+            members["pictures"] = {name: picture_of(text) for name, text in members["pictures"].items()}
             found = cls(**members)
             if found.verdict is not judge(found.scale, found.interval, found.control_broke):
                 raise ValueError(f"a {found.verdict} that does not follow from its figures")
             return found
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise InputError(
                 f"not a finding of the audit: {error!s:.200}", hint="delete the file and audit again"
             ) from error
@@ -231,16 +230,3 @@ def _checked(value: Any) -> dict[str, Any]:
     if not all(math.isfinite(number) for number in numbers):
         raise ValueError("a number that is not finite")
     return dict(value)
-
-
-def _picture_text(picture: NDArray[np.uint8]) -> str:
-    file = io.BytesIO()
-    np.save(file, picture, allow_pickle=False)
-    return base64.b64encode(file.getvalue()).decode("ascii")
-
-
-def _picture(text: str) -> NDArray[np.uint8]:
-    picture = np.lib.format.read_array(io.BytesIO(base64.b64decode(text, validate=True)), allow_pickle=False)
-    if picture.dtype != np.uint8 or picture.ndim not in (2, 3):
-        raise ValueError(f"a picture of {picture.dtype} with {picture.ndim} dimensions")
-    return picture

@@ -123,10 +123,10 @@ def errors(guess: Samples, truth: Samples, levels: int) -> NDArray[np.int64]:
     return np.minimum(apart, levels - apart)
 
 
-def best_constant(usual: Floats, near: int) -> float:
-    """Share of samples within ``near`` codes of the one value that has most of them so."""
-    around = np.concatenate([usual[-near:], usual, usual[:near]])
-    return float(np.convolve(around, np.ones(2 * near + 1), "valid").max())
+def best_constant(usual: Floats, near: int) -> Samples:
+    """The value that has most samples within ``near`` codes, the shorter way round; what a blind guess is: (1,)."""
+    around = np.concatenate([usual[len(usual) - near :], usual, usual[:near]])
+    return np.array([np.convolve(around, np.ones(2 * near + 1), "valid").argmax()], np.uint16)
 
 
 def near(guess: Samples, truth: Samples, usual: Usual, axis: int) -> Floats:

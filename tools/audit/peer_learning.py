@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.peer_evidence import Images, Protected
-from audit.ridge import practised
+from audit.ridge import Likeness, practised
 from keyvault.errors import InputError
 
 Floats = NDArray[np.float64]
 SCENES = 2000  # learned from at most
 LEAST_SCENES = 100
-PRACTICE = 0.25  # of them, by which the penalty of the ridge is chosen
 
 
 def known_scenes(protected: Protected, chosen: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
@@ -30,7 +29,7 @@ def estimated(
     scenes: NDArray[np.int64],
     feature: Callable[[Images], Floats],
     targets: Floats,
-    likeness: Callable[[Floats, Floats], float],
+    likeness: Likeness,
 ) -> Floats:
     """What a ridge from features to targets makes of the pictures: (n, t).
 
@@ -45,5 +44,5 @@ def estimated(
         likeness: of guesses and targets, by which the penalty is chosen.
     """
     images = [protected.own(protected.known[one : one + 1], key) for key, one in enumerate(scenes)]
-    estimate = practised(feature(np.concatenate(images)), targets, int(PRACTICE * len(scenes)), likeness)
+    estimate = practised(feature(np.concatenate(images)), targets, likeness)
     return estimate(feature(protected.private))

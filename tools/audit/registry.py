@@ -27,13 +27,15 @@ from audit import attacks, peer_attacks
 from audit.attack import Attack
 from audit.peer_evidence import PeerAttack
 from fingerprint import file_digest
+from keyvault import weakness
 from keyvault.errors import InputError
 
-#: Packages and modules on which findings depend.
+#: Packages and modules on which findings depend; TOLD are those in them that only tell what was found.
 DECISIVE = (
     *(accuracy, adc_firmware, audit, cifar10, fingerprint, image_sources, inference, json_files, keyvault),
     *(normalised, peers, quad_scenes, recipe, sensor_sim),
 )
+TOLD = frozenset((Path(str(weakness.__file__)),))
 
 
 def all_attacks() -> dict[str, Attack]:
@@ -63,13 +65,13 @@ def chosen_peer_attacks(names: Sequence[str]) -> list[PeerAttack]:
 def code_digest() -> str:
     """SHA-256 of all that is audited, and audits: what other code has found is not taken for what this one finds.
 
-    Weights and sensor profiles lie in the packages and count too.
+    Weights and sensor profiles lie in the packages and count too.  TOLD do not: their figures are an audit's own.
     """
     found = hashlib.sha256()
     for module in DECISIVE:
         packaged = [path for place in getattr(module, "__path__", ()) for path in Path(place).rglob("*")]
         packaged = [path for path in packaged if path.is_file() and path.parent.name != "__pycache__"]
-        for path in sorted(packaged or [Path(str(module.__file__))]):
+        for path in sorted({*(packaged or [Path(str(module.__file__))])} - TOLD):
             found.update(file_digest(path).encode())
     return found.hexdigest()
 

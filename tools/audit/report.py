@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
@@ -17,7 +15,7 @@ from numpy.typing import NDArray
 from audit.appearance import Appearance
 from audit.bars import WIDTH, bar, number
 from audit.finding import Finding, Stand, Verdict, worst_first
-from keyvault.errors import InputError
+from audit.png import png_text
 
 TEMPLATE = "report.html.j2"
 MANY_COLUMNS = 7
@@ -166,13 +164,7 @@ def entries(findings: Iterable[Finding]) -> list[Entry]:
 
 def picture_uri(picture: NDArray[np.uint8]) -> str:
     """A picture, (h, w) grey or (h, w, 3) RGB, as a data URI of a PNG file; InputError if it has another shape."""
-    if picture.dtype != np.uint8 or picture.ndim not in (2, 3) or (picture.ndim == 3 and picture.shape[2] != 3):
-        raise InputError(
-            f"a picture of shape {picture.shape} and type {picture.dtype}", hint="give (h, w) or (h, w, 3)"
-        )
-    stored = picture if picture.ndim == 2 else np.ascontiguousarray(picture[:, :, ::-1])
-    data = cv2.imencode(".png", stored)[1].tobytes()
-    return "data:image/png;base64," + base64.b64encode(data).decode("ascii")
+    return f"data:image/png;base64,{png_text(picture)}"
 
 
 def anchor(finding: Finding) -> str:

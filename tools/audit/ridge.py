@@ -1,4 +1,4 @@
-"""Ridge regression with as much of a penalty as serves an attacker on scenes that he has not learned from.
+"""Ridge regression with as much of a penalty as serves an attacker on known scenes that he keeps to practise on.
 
 Hoerl and Kennard, "Ridge regression: biased estimation for nonorthogonal problems", Technometrics 12(1), 1970.
 """
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Estimate = Callable[[Floats], Floats]
+Likeness = Callable[[Floats, Floats], float]
+PRACTICE = 0.2  # of the known scenes
 STRENGTHS = (1e2, 1e3, 1e4, 1e5, inf)  # of the penalty, for standardised features
 
 
@@ -29,18 +31,18 @@ def ridge(features: Floats, targets: Floats, strength: float) -> Estimate:
     return lambda seen: np.asarray((seen - middle) / spread @ weights + mean, np.float64)
 
 
-def practised(features: Floats, targets: Floats, held: int, likeness: Callable[[Floats, Floats], float]) -> Estimate:
-    """Ridge regression with the penalty that serves best on the last ``held`` scenes, learned then from all of them.
+def practised(features: Floats, targets: Floats, likeness: Likeness) -> Estimate:
+    """Ridge regression with the penalty that serves best on the last fifth of the scenes, learned then from all.
 
-    Where features tell nothing of the targets, that is the endless one: an attacker who has found nothing in practice
-    guesses what he would have guessed without any frame.
+    Where features tell nothing of the targets, that is the endless one but for luck: an attacker who has found nothing
+    in practice guesses what he would have guessed without any frame.
 
     Args:
-        features: (n, f) of scenes that the attacker knows, as he sees those that he attacks.
+        features: (n, f) of scenes that the attacker knows, n at least 10, as he sees those that he attacks.
         targets: (n, t) of the same.
-        held: for how many of them the others have to do.
-        likeness: of guesses (held, t) and targets, the larger the better.
+        likeness: of guesses (m, t) and targets, the larger the better.
     """
+    held = int(PRACTICE * len(features))
     learned = [ridge(features[:-held], targets[:-held], strength) for strength in STRENGTHS]
     scores = [likeness(estimate(features[-held:]), targets[-held:]) for estimate in learned]
     return ridge(features, targets, STRENGTHS[int(np.argmax(scores))])

@@ -12,7 +12,7 @@ from audit.appearance import Appearance
 from audit.attack import DoesNotApplyError
 from audit.finding import Finding, Stand
 from audit.report import NotRun
-from json_files import misfit
+from json_files import misfit, read_json
 from keyvault.errors import InputError, OutputError
 from keyvault.files import make_folder, write_whole
 from measure import environment
@@ -120,8 +120,8 @@ def _check_same(folder: Path, before: dict[str, Any], options: dict[str, Any]) -
 def _read(path: Path, understood: Callable[[Any], _Result]) -> _Result:
     """A file's JSON values, understood; InputError, which names the file to delete, if that fails."""
     try:
-        return understood(json.loads(path.read_text()))
-    except (OSError, ValueError, OverflowError, InputError) as error:
+        return understood(read_json(path))
+    except InputError as error:
         raise InputError(f"{path} is damaged: {error!s:.100}", hint=f"delete {path} and audit again") from error
 
 

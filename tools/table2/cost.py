@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from measure import compare
 from peers.block_cipher import Images
 from peers.registry import PEERS, Peer, Protect
+from table2.inference_cost import measure_inference
 
 PNG, WEBP = "png", "webp"
 _OPTIONS = {PNG: [cv2.IMWRITE_PNG_COMPRESSION, 9], WEBP: [cv2.IMWRITE_WEBP_QUALITY, 101]}  # above 100 is lossless
@@ -88,6 +90,13 @@ def compress(peer: Peer, transform: Protect, images: Images) -> Compression:
     """Protect (n, h, w, 3) uint8 images and compress them as the peer stores them; at least one image."""
     protected = np.concatenate([transform(image[None]) for image in images])
     return Compression(sizes(peer.stored(protected)), sizes(images), len(images))
+
+
+def measure_peer(peer: Peer, images: Images, *, seed: int, batch: int, rounds: int) -> dict[str, Any]:
+    """How a peer's images compress and what its network takes, as JSON values."""
+    compression = compress(peer, peer.protection(seed).transform, peer.scale(images))
+    inference = measure_inference(peer, batch=batch, rounds=rounds)
+    return {"compression": asdict(compression), "inference": asdict(inference) if inference else None}
 
 
 def _all(transform: Protect, images: Images) -> None:

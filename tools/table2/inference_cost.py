@@ -11,8 +11,8 @@ from bench_inference import plain, shuffle
 from cifar10 import SIDE
 from inference import secure
 from measure import compare
+from peers.networks import TRAINABLE
 from peers.registry import Peer
-from training import TRAINABLE
 
 BASELINE = "preresnet110"
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from audit.attack import Attack, Evidence
 from audit.finding import Finding, Interval, Scale, Stand
-from audit.intervals import mean_interval
+from audit.intervals import mean_interval, paired_interval
 from audit.material import Material
 from audit.numbered_alike import numbered_alike
 from audit.own_home import own_home
@@ -78,23 +78,24 @@ def some(frames: Samples) -> Samples:
 def by_difference(material: Material, usual: Usual, generator: np.random.Generator) -> Attempt:
     """Find the pairs of frames under one mask, and subtract one from the other; judged by the likeliest n pairs of n.
 
-    Where none is found, it is judged by those that are likeliest all the same.
+    Where none is found, every difference is guessed to be the usual one.
     """
     stored, hidden = some(material.file), some(material.memory)
     pairs, found = under_one_mask(stored, usual.levels)
     first, second = pairs[: len(stored)].T
     guess, truth = (without(one[second], one[first], usual.levels) for one in (stored, hidden))
-    shares = near(guess, truth, usual, axis=1)
-    unit = f"share of differences of two frames within {usual.near} codes"
-    scale = Scale(unit, best_constant(usual.differences, usual.near), _FAIL)
+    by_chance = near(best_constant(usual.differences, usual.near), truth, usual, axis=1)
+    shares = near(guess, truth, usual, axis=1) if found else by_chance
+    scale = Scale(f"share of differences of two frames within {usual.near} codes", float(by_chance.mean()), _FAIL)
     told = f"{len(np.unique(pairs)) if found else 0} frames seem to share a mask, by their differences"
-    return Attempt(scale, shares, mean_interval(shares, generator), 2, told)
+    return Attempt(scale, shares, paired_interval(shares, by_chance, generator), 2, told)
 
 
 def by_histogram(material: Material, usual: Usual, generator: np.random.Generator) -> Attempt:
     """Take one mask off all frames at once, and off fewer until that no longer breaks them."""
     stored, hidden = some(material.file), some(material.memory)
-    scale = Scale(f"share of samples within {usual.near} codes", best_constant(usual.overall, usual.near), _FAIL)
+    by_chance = near(best_constant(usual.overall, usual.near), hidden, usual, axis=0)
+    scale = Scale(f"share of samples within {usual.near} codes", float(by_chance.mean()), _FAIL)
     counts = sorted({2**power for power in range(1, len(stored).bit_length())} | {len(stored)}, reverse=True)
     whole, smallest = bared(stored, hidden, usual), None
     for count in counts:
@@ -103,7 +104,7 @@ def by_histogram(material: Material, usual: Usual, generator: np.random.Generato
             break
         smallest = count
     told = f"one mask taken off all of them leaves {whole.mean():.1%} of samples within {usual.near} codes"
-    return Attempt(scale, whole, mean_interval(whole, generator), smallest, told)
+    return Attempt(scale, whole, paired_interval(whole, by_chance, generator), smallest, told)
 
 
 def bared(stored: Samples, hidden: Samples, usual: Usual) -> Floats:

@@ -1,6 +1,7 @@
 """One frame at a time, whatever its key: a sample that stays near its place tells what is there.
 
-Where samples move inside a row or a band, its mean and spread are those of the scene.  What bands look like is learned
+Where samples move inside a row or a band, its mean and spread are those of the scene; where they move over the whole
+frame, its histogram is, which goes with some scenes more than with others.  What scenes look like is learned
 from scenes that the attacker knows, captured under keys of his own as the policy has it, by ridge regression
 (``audit.ridge``).
 """
@@ -16,7 +17,7 @@ from skimage.metrics import structural_similarity
 from audit import views
 from audit.attack import Attack, Evidence
 from audit.finding import Finding, Scale, Stand
-from audit.intervals import commonest_share, mean_interval, paired_interval, share_interval
+from audit.intervals import commonest_share, paired_interval, share_interval
 from audit.material import Material, make_material, white
 from audit.ridge import nearness, practised
 from keyvault.errors import InputError
@@ -26,14 +27,14 @@ from quad_scenes import WHITE
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
-PRACTICE = 0.2  # of the known scenes, by which the penalty of the ridge is chosen
 QUAD = 2  # photosites a side
 FRAMES = 150  # attacked, one at a time
 LEARNED = 2000  # scenes at most
 LEAST_SCENES = 200  # to learn from, besides as many frames of the control
 BROKEN = 0.5  # correlation
+_UNIT = "correlation of guess and scene"
 _BANDS = "Scenes as learned from what each band's values are."
-_WHOLE = "Samples move over the whole frame: nothing is left but the mean of known scenes."
+_WHOLE = "Samples move over the whole frame: scenes as learned from its histogram."
 
 
 def describe(frames: Floats, rows: int) -> Floats:
@@ -51,13 +52,6 @@ def describe(frames: Floats, rows: int) -> Floats:
     return np.stack(found, axis=1).reshape(count, -1)
 
 
-def places_only(frames: Floats, rows: int) -> Floats:
-    """How the description of each band differs from that of the whole frame; nothing but zeros if it is the whole."""
-    bands = describe(frames, rows)
-    whole = describe(frames, frames.shape[1])
-    return bands - np.tile(whole, bands.shape[1] // whole.shape[1])
-
-
 def brightness(plain: Floats, policy: Policy) -> Floats:
     """The scene as the attacker wants it, grey of 8 bits: (n, h, w, c) to (n, y, x); a mosaic's quads are one point."""
     grey = plain.mean(axis=3) * (WHITE / white(policy))
@@ -68,10 +62,16 @@ def brightness(plain: Floats, policy: Policy) -> Floats:
 
 
 def correlations(guesses: Floats, truths: Floats) -> Floats:
-    """Pearson's correlation of each guess with its truth, 0 for a flat guess: (n, y, x) both, to (n,)."""
-    first, second = (one.reshape(len(one), -1) - one.mean(axis=(1, 2))[:, None] for one in (guesses, truths))
+    """Pearson's correlation of each guess with its truth, 0 for a flat guess: (n, ...) both, to (n,)."""
+    lines = (one.reshape(len(one), -1) for one in (guesses, truths))
+    first, second = (one - one.mean(axis=1, keepdims=True) for one in lines)
     scale = np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1))
     return np.where(scale > 1e-6, (first * second).sum(axis=1) / np.maximum(scale, 1e-6), 0.0)
+
+
+def correlation(guesses: Floats, truths: Floats) -> float:
+    """The mean of :func:`correlations`."""
+    return float(correlations(guesses, truths).mean())
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,11 +96,6 @@ class Known:
         return cls(stored(material, stand), true_brightness(material), material.labels, material.policy)
 
     @property
-    def practice(self) -> int:
-        """How many of them are left out of what is learned, to see what has been learned."""
-        return int(PRACTICE * len(self.frames))
-
-    @property
     def mean(self) -> Floats:
         """What an attacker guesses who has no frame: (y, x)."""
         return np.asarray(self.truths.mean(axis=0))
@@ -108,21 +103,16 @@ class Known:
 
 def pictures(frames: Floats, known: Known) -> Floats:
     """What an attacker makes of each frame, (n, h, w, c) in stored order: grey (n, y, x)."""
-    shape, rows = known.truths.shape[1:], known.policy.band_rows
-
-    def likeness(guesses: Floats, truths: Floats) -> float:
-        return float(correlations(*(one.reshape(-1, *shape) for one in (guesses, truths))).mean())
-
-    targets = known.truths.reshape(len(known.truths), -1)
-    estimate = practised(places_only(known.frames, rows), targets, known.practice, likeness)
-    return estimate(places_only(frames, rows)).reshape(len(frames), *shape)
+    rows = known.policy.band_rows
+    estimate = practised(describe(known.frames, rows), known.truths.reshape(len(known.truths), -1), correlation)
+    return estimate(describe(frames, rows)).reshape(len(frames), *known.truths.shape[1:])
 
 
 def classes(frames: Floats, known: Known) -> Labels:
     """The class of each frame by a linear classifier on what stays in place, whole histogram included: (n,)."""
     names, rows = np.unique(known.labels), known.policy.band_rows
     targets = (known.labels[:, None] == names).astype(np.float64)
-    estimate = practised(describe(known.frames, rows), targets, known.practice, nearness)
+    estimate = practised(describe(known.frames, rows), targets, nearness)
     return np.asarray(names[estimate(describe(frames, rows)).argmax(axis=1)], np.int64)
 
 
@@ -146,7 +136,7 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
     """Attack single frames of the policy, and as the control frames whose samples stay in their rows.
 
     The score is the correlation of guess and scene.  Chance is that of the mean of the known scenes, which is what
-    the attacker is left with where nothing stays in place.
+    the attacker is left with where frames tell nothing.
 
     Raises InputError if too few scenes are known to learn from.
     """
@@ -157,7 +147,7 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
     guesses = pictures(frames, known)
     values = correlations(guesses, truths)
     by_chance = correlations(np.broadcast_to(known.mean, truths.shape), truths)
-    scale = Scale("correlation of guess and scene", float(by_chance.mean()), BROKEN)
+    scale = Scale(_UNIT, float(by_chance.mean()), BROKEN)
     interval = paired_interval(values, by_chance, generator)
     note = f"{_BANDS if policy.band_rows < policy.height else _WHOLE} SSIM {structure(guesses, truths):.2f}. "
     return Finding.judged(
@@ -203,7 +193,7 @@ def _own(evidence: Evidence, policy: Policy, chosen: slice) -> Material:
 
 
 def _breaks(evidence: Evidence, generator: np.random.Generator) -> bool:
-    """Whether frames are recognised whose samples stay in their rows, each frame under a key of its own."""
+    """Whether frames are recognised whose samples stay in their rows, better than the mean scene would do it."""
     rows = replace(
         evidence.material.policy,
         unit=Unit.PHOTOSITE,
@@ -213,8 +203,11 @@ def _breaks(evidence: Evidence, generator: np.random.Generator) -> bool:
     )
     known = Known.of(_own(evidence, rows, _learned(evidence)), Stand.MEMORY)
     control = _own(evidence, rows, slice(-_judged(evidence), None))
-    values = correlations(pictures(stored(control, Stand.MEMORY), known), true_brightness(control))
-    return mean_interval(values, generator).low > BROKEN
+    truths = true_brightness(control)
+    values = correlations(pictures(stored(control, Stand.MEMORY), known), truths)
+    by_chance = correlations(np.broadcast_to(known.mean, truths.shape), truths)
+    scale = Scale(_UNIT, float(by_chance.mean()), BROKEN)
+    return paired_interval(values, by_chance, generator).low > scale.level
 
 
 def _classified(frames: Floats, labels: Labels, known: Known) -> str:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.fft import dctn, idctn
 
 from audit.attacks import single_frame
-from audit.attacks.single_frame import BROKEN, correlations, structure
+from audit.attacks.single_frame import BROKEN, correlation, correlations, structure
 from audit.finding import Finding, Scale
 from audit.intervals import mean_interval, paired_interval
 from audit.peer_evidence import PeerAttack, PeerEvidence, Protected
@@ -48,11 +48,7 @@ def from_tiles(protected: Protected) -> tuple[Floats, Floats]:
     """The scene of each picture as its tiles tell it, and the mean of those it is learned from, grey: (n, 32, 32)."""
     scenes = known_scenes(protected)
     wanted = smaller(grey(protected.known[scenes]))
-
-    def likeness(guesses: Floats, truths: Floats) -> float:
-        return float(correlations(*(one.reshape(-1, SIDE, SIDE) for one in (guesses, truths))).mean())
-
-    found = estimated(protected, scenes, tile_statistics, wanted.reshape(len(wanted), -1), likeness)
+    found = estimated(protected, scenes, tile_statistics, wanted.reshape(len(wanted), -1), correlation)
     guesses = found.reshape(-1, SIDE, SIDE)
     return guesses, np.broadcast_to(wanted.mean(axis=0), guesses.shape)
 
