@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import click
 
@@ -64,7 +64,7 @@ def _run(body: Callable[[], Any], program: str, interrupted: str) -> int:
 
 
 class _Refusing(click.Command):
-    interrupted: ClassVar[str] = "interrupted"  # what it says when it is
+    interrupted = "interrupted"  # what it says when it is
 
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """Run, print any refusal as one line, and exit with its code."""
@@ -104,11 +104,10 @@ class FiniteRange(click.FloatRange):
 class Command(_Refusing):
     """A single command, such as a tool."""
 
-
-class ResumedCommand(Command):
-    """A command that keeps what it has done, and goes on with it if it is given again."""
-
-    interrupted = "interrupted; the same command goes on with what it has kept"
+    def __init__(self, *args: Any, goes_on: str = "", **extra: Any) -> None:
+        """As a click.Command; ``goes_on`` tells who interrupts it how to go on from there."""
+        super().__init__(*args, **extra)
+        self.interrupted = f"interrupted; {goes_on}" if goes_on else "interrupted"
 
 
 class Group(_Refusing, click.Group):

@@ -32,7 +32,7 @@ from inference.models import Task
 from inference.session import ShuffledFrame
 from json_files import misfit
 from kept_results import Keeper, command_line
-from keyvault.console import ResumedCommand
+from keyvault.console import Command
 from keyvault.errors import InputError
 from keyvault.files import check_outputs
 from sensor_sim import CameraSettings
@@ -187,7 +187,12 @@ def read_labels(path: Path, count: int, classes: int) -> Tensor:
     return torch.tensor(labels)
 
 
-@click.command(cls=ResumedCommand, name="evaluate_agreement", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=Command,
+    name="evaluate_agreement",
+    goes_on="with -o, the same command goes on from there",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
 @key_options
 @click.option("--model", required=True, help="As for keyed-infer run.")

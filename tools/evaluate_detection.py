@@ -39,7 +39,7 @@ from inference.imaging import Demosaic, Gamma, IspSettings
 from inference.models.torchvision_presets import DetectorPreset, detector_preset
 from inference.session import ShuffledFrame
 from kept_results import Keeper, command_line
-from keyvault.console import FiniteRange, ResumedCommand
+from keyvault.console import Command, FiniteRange
 from keyvault.errors import InputError
 from keyvault.files import check_outputs
 from keyvault.policy import Policy
@@ -247,7 +247,12 @@ def _files(coco: Coco, options: dict[str, Any]) -> list[Path]:
     return [coco.folder / coco.files[number] for number in (*numbers[: options["limit"]], *calibrated)]
 
 
-@click.command(cls=ResumedCommand, name="evaluate_detection", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=Command,
+    name="evaluate_detection",
+    goes_on="with -o, the same command goes on from there",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.argument("instances", type=click.Path(path_type=Path))
 @click.argument("images", type=click.Path(path_type=Path))
 @key_options

@@ -29,7 +29,7 @@ from fingerprint import file_digest, files_digest
 from inference import Preset
 from inference.models import Task
 from kept_results import Keeper, command_line
-from keyvault.console import ResumedCommand
+from keyvault.console import Command
 from keyvault.errors import InputError
 from keyvault.files import check_outputs
 from label_maps import Evaluation
@@ -139,7 +139,10 @@ def _shown(voc: Voc, options: dict[str, Any]) -> tuple[str, ...]:
 
 
 @click.command(
-    cls=ResumedCommand, name="evaluate_segmentation", context_settings={"help_option_names": ["-h", "--help"]}
+    cls=Command,
+    name="evaluate_segmentation",
+    goes_on="with -o, the same command goes on from there",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.argument("folder", type=click.Path(path_type=Path))
 @key_options

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,11 @@ def misfit(found: Any, form: Form, place: str = "") -> str | None:
         fits = isinstance(found, (int, float) if form is float else form)
         return None if fits and (form is bool or not isinstance(found, bool)) else place
     return None if found == form else place
+
+
+def finite(number: float) -> bool:
+    """Whether a number from a JSON file is one that a float can be: not nan, not infinite, no longer integer."""
+    return abs(number) <= sys.float_info.max
 
 
 def _named(form: dict[Any, Form]) -> dict[str, Form]:

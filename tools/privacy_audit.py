@@ -31,7 +31,7 @@ from audit.store import CODE, Store
 from audit.subjects import COMPARED, subject
 from image_sources import open_source
 from kept_results import command_line
-from keyvault.console import ResumedCommand
+from keyvault.console import Command
 from keyvault.errors import InputError
 from keyvault.files import write_whole
 from measure import environment
@@ -124,7 +124,12 @@ def write_report(report: Report, output: Path) -> None:
     click.echo(f"written to {output / 'index.html'} and findings.json")
 
 
-@click.command(cls=ResumedCommand, name="privacy_audit", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=Command,
+    name="privacy_audit",
+    goes_on="the same command goes on from there",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.argument("frames", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--policy",

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from adc_firmware import encode
 from image_sources import ImageSource, Item, open_source
-from keyvault.console import ResumedCommand
+from keyvault.console import Command
 from keyvault.errors import InputError, OutputError
 from keyvault.files import make_folder, sync_folder
 from keyvault.policy import Policy
@@ -125,7 +125,12 @@ def _refuse_photo_options(context: click.Context) -> None:
             raise click.UsageError(f"--{name} is for --sampling photo; quads enter as DN, without light")
 
 
-@click.command(cls=ResumedCommand, name="replay_dataset", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=Command,
+    name="replay_dataset",
+    goes_on="the same command with --resume goes on from there",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.argument("source", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--key", "keys", multiple=True, required=True, type=click.Path(path_type=Path), help="Sealed key, or a folder."

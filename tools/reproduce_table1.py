@@ -22,7 +22,7 @@ import cifar10
 from counted_runs import AtHand, counted_runs
 from dated_results import write_dated
 from kept_results import command_line
-from keyvault.console import ResumedCommand
+from keyvault.console import Command
 from keyvault.files import make_folder
 from private_replays import DEFAULT_REPLAYS, SETTINGS, SPLITS, place_of, prepare
 from recipe import PLAIN
@@ -85,7 +85,12 @@ def _given(_context: click.Context, _parameter: click.Parameter, texts: tuple[st
     return tuple(map(GivenWeights.parse, texts))
 
 
-@click.command(cls=ResumedCommand, name="reproduce_table1", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=Command,
+    name="reproduce_table1",
+    goes_on="the same command goes on from there",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="CIFAR-10, binary or python layout.")
 @click.option(
     "--network", "networks", type=click.Choice(NETWORKS), multiple=True, help="One of the table's.  [default: all]"

@@ -36,7 +36,7 @@ from dated_results import OCCASION, made_on, occasion, occasions, write_dated
 from fingerprint import files_digest
 from json_files import read_kept
 from kept_results import command_line
-from keyvault.console import ResumedCommand
+from keyvault.console import Command
 from keyvault.errors import InputError
 from keyvault.files import make_folder, write_whole
 from measure import environment
@@ -134,7 +134,7 @@ class Work:
 
     def peer(self, name: str, images: Images) -> dict[str, Any]:
         """What one peer costs besides, as JSON values."""
-        options = {name: getattr(self.effort, name) for name in ("seed", "batch", "rounds")}
+        options = {option: getattr(self.effort, option) for option in ("seed", "batch", "rounds")}
         return self.kept(name, _OF_A_PEER, partial(measure_peer, PEERS[name], images, **options))
 
 
@@ -198,7 +198,12 @@ def objection_to(run: Run, at_hand: AtHand) -> str | None:
     return at_hand.objection(run) if run["recipe"]["init"] == PLAIN else "it began with weights of another training"
 
 
-@click.command(cls=ResumedCommand, name="reproduce_table2", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=Command,
+    name="reproduce_table2",
+    goes_on="the same command goes on from there",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="CIFAR-10, binary or python layout.")
 @click.option("--runs", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Runs of train_cifar10.")
 @click.option("--audit", type=click.Path(path_type=Path), help="Findings of privacy_audit --policy peer:all.")

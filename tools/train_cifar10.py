@@ -23,7 +23,7 @@ from cifar10 import TRAINED_IMAGES, TRAINING_IMAGES, Cifar10
 from fingerprint import check_protection, file_digest, weights_hold_out
 from inference.errors import DeviceUnavailableError
 from inference.weights import load_weights
-from keyvault.console import FiniteRange, ResumedCommand
+from keyvault.console import Command, FiniteRange
 from keyvault.errors import InputError
 from keyvault.files import make_folder
 from peers.networks import TRAINABLE
@@ -93,7 +93,12 @@ def _device(name: str) -> torch.device:
     return torch.device(name)
 
 
-@click.command(cls=ResumedCommand, name="train_cifar10", context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=Command,
+    name="train_cifar10",
+    goes_on="the same command goes on from there",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option("--model", type=click.Choice(sorted(TRAINABLE)), required=True, help="Network to train.")
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="CIFAR-10, binary or python layout.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the run.")

@@ -10,7 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from keyvault.console import Command, FiniteRange, Group, ResumedCommand, native_messages_off
+from keyvault.console import Command, FiniteRange, Group, native_messages_off
 from keyvault.errors import PolicyError
 
 
@@ -58,13 +58,13 @@ def test_every_failure_is_one_line_and_a_code(arguments: list[str], code: int, l
 
 
 def test_an_interrupted_command_that_can_go_on_says_so() -> None:
-    @click.command(cls=ResumedCommand)
+    @click.command(cls=Command, goes_on="give it again")
     def main() -> None:
         raise KeyboardInterrupt
 
     result = CliRunner().invoke(main, [], prog_name="program")
     assert result.exit_code == 130
-    assert result.stderr.lstrip() == "program: interrupted; the same command goes on with what it has kept\n"
+    assert result.stderr.lstrip() == "program: interrupted; give it again\n"
 
 
 def test_no_arguments_show_the_help() -> None:

@@ -170,7 +170,11 @@ LOOKS = Appearance("p", 20, 0.02, 0.987, 0.31, 7.5, 8)
 
 @pytest.mark.parametrize(
     "value",
-    [3, None, *(LOOKS.to_json() | more for more in ({"ssim": "x"}, {"bits": 2.5}, {"npcr": float("inf")}, {"a": 1}))],
+    [
+        *(3, None),
+        *(LOOKS.to_json() | more for more in ({"ssim": "x"}, {"bits": 2.5}, {"npcr": float("inf")}, {"a": 1})),
+        LOOKS.to_json() | {"uaci": 10**400},
+    ],
 )
 def test_what_is_no_appearance_is_refused(value: Any) -> None:
     assert Appearance.from_json(LOOKS.to_json()) == LOOKS

@@ -19,7 +19,7 @@ from audit.material import Material, make_material
 from audit.subjects import subject
 from keyvault.errors import InputError
 
-SIDE, FRAMES, KNOWN = 16, 30, 240
+SIDE, FRAMES, KNOWN = 16, 60, 240
 RNG = np.random.default_rng(5)
 Scenes = Callable[[int, int], np.ndarray]
 
@@ -32,11 +32,12 @@ def scenes(count: int, seed: int) -> np.ndarray:
 
 
 def bright_or_dark(count: int, seed: int) -> np.ndarray:
-    """Pictures that are bright below, or dark there and as a whole, with a little noise."""
+    """Pictures that are bright below, or dark there and as a whole, of something wide, with a little noise."""
     rng = np.random.default_rng(seed)
+    wide = np.linspace(-30, 30, SIDE)[:, None]
     slope = np.linspace(-60, 60, SIDE)[:, None, None] * rng.choice([-1, 1], (count, 1, 1, 1))
     level = 128 + 40 * np.sign(slope[:, -1:])
-    return (level + slope + rng.normal(0, 5, (count, SIDE, SIDE, 3))).clip(0, 255).astype(np.uint8)
+    return (level + slope + wide + rng.normal(0, 5, (count, SIDE, SIDE, 3))).clip(0, 255).astype(np.uint8)
 
 
 def with_background(count: int, seed: int) -> np.ndarray:
@@ -75,15 +76,13 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_frame_gives_away_what_its_scope_leaves_in_place(words: str, stand: Stand, verdict: Verdict) -> None:
     found = attacked(words, stand)
     assert found.verdict is verdict
-    assert found.frames in (5, FRAMES)
+    assert found.frames == FRAMES
     assert found.smallest_breaking == (1 if verdict is Verdict.FAIL else None)
 
 
 def test_where_samples_move_over_the_whole_frame_its_histogram_is_left() -> None:
     assert attacked("default", Stand.MEMORY, kind=bright_or_dark).verdict is Verdict.FAIL
-    masked = attacked("default", Stand.FILE, kind=bright_or_dark)
-    assert masked.verdict not in (Verdict.FAIL, Verdict.WARN)
-    assert masked.score == pytest.approx(masked.chance, abs=0.2)
+    assert attacked("default", Stand.FILE, kind=bright_or_dark).verdict in (Verdict.PASS, Verdict.INCONCLUSIVE)
 
 
 def test_the_mean_scene_alone_breaks_no_control(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -132,7 +132,7 @@ def test_a_class_is_told_where_a_mask_leaves_some_samples_as_they_are(monkeypatc
     material = leaking(given.material.plain.astype(np.uint8), STACKED, given.material.labels)
     found = histogram_classifier.run(replace(given, material=material), Stand.FILE, np.random.default_rng(0))
     assert found.control_broke
-    assert found.verdict is Verdict.FAIL
+    assert found.score > 0.9  # to who has learned from plain scenes, such frames say less
 
 
 @pytest.mark.parametrize("bits", [8, 12])

@@ -302,6 +302,12 @@ def test_every_module_that_the_audit_imports_is_among_those_that_decide() -> Non
     assert own | {"audit", "peers"} == found
 
 
+def test_what_only_tells_of_an_audit_does_not_decide_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = registry.code_digest()
+    monkeypatch.setattr(registry, "TOLD", frozenset())
+    assert registry.code_digest() != told
+
+
 @pytest.mark.parametrize("name", ["weights.safetensors", "profiles/one.toml", "one.py"])
 def test_all_files_of_a_package_that_decides_count(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     package = ModuleType("package")

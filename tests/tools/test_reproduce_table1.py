@@ -167,7 +167,7 @@ def test_it_goes_on_after_the_last_shard_of_an_interrupted_run(
     monkeypatch.setattr("table1.measuring.count_shard", stop_in_the_third)
     stopped = invoke(data, replays, tmp_path)
     assert stopped.exit_code == 130
-    assert stopped.stderr.strip().endswith("interrupted; the same command goes on with what it has kept")
+    assert stopped.stderr.strip().endswith("interrupted; the same command goes on from there")
     assert not list((tmp_path / "out").iterdir())
     assert invoke(data, replays, tmp_path).exit_code == 0
     assert seen[3:] == [seen[2], "test/0", "train/0", "train/8", "train/16", "test/0"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
 from audit.material import Material
-from json_files import misfit
+from json_files import finite, misfit
 from keyvault.errors import InputError
 
 Samples = NDArray[np.uint16] | NDArray[np.uint8]
@@ -50,7 +49,7 @@ class Appearance:
     def from_json(cls, value: Any) -> Appearance:
         """The inverse of to_json; InputError for anything else."""
         place = misfit(value, _FORM)
-        if place is not None or len(value) != len(_FORM) or not all(math.isfinite(value[name]) for name in _NUMBERS):
+        if place is not None or len(value) != len(_FORM) or not all(finite(value[name]) for name in _NUMBERS):
             raise InputError(
                 f"not the appearance of a policy{f': see {place}' if place else ''}",
                 hint="delete the file and audit again",

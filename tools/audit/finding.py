@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audit.png import picture_of, png_text
-from json_files import misfit
+from json_files import finite, misfit
 from keyvault.errors import InputError
 
 Pictures = Mapping[str, NDArray[np.uint8]]
@@ -193,7 +192,7 @@ class Finding:
             if found.verdict is not judge(found.scale, found.interval, found.control_broke):
                 raise ValueError(f"a {found.verdict} that does not follow from its figures")
             return found
-        except (TypeError, ValueError, OverflowError) as error:
+        except (TypeError, ValueError) as error:
             raise InputError(
                 f"not a finding of the audit: {error!s:.200}", hint="delete the file and audit again"
             ) from error
@@ -227,6 +226,6 @@ def _checked(value: Any) -> dict[str, Any]:
     if place is not None:
         raise ValueError(f"see {place}" if place else f"a {type(value).__name__}")
     numbers = [*(value[name] for name in ("score", "chance", "level", "sure")), *value["interval"]]
-    if not all(math.isfinite(number) for number in numbers):
+    if not all(map(finite, numbers)):
         raise ValueError("a number that is not finite")
     return dict(value)

@@ -25,7 +25,7 @@ def png_text(picture: NDArray[np.uint8]) -> str:
 
 
 def picture_of(text: str) -> NDArray[np.uint8]:
-    """The inverse of :func:`png_text`; ValueError for anything else."""
+    """The inverse of :func:`png_text`; ValueError for what is no picture of that kind."""
     data = np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
     try:
         with native_messages_off():

@@ -88,7 +88,7 @@ def by_difference(material: Material, usual: Usual, generator: np.random.Generat
     shares = near(guess, truth, usual, axis=1) if found else by_chance
     scale = Scale(f"share of differences of two frames within {usual.near} codes", float(by_chance.mean()), _FAIL)
     told = f"{len(np.unique(pairs)) if found else 0} frames seem to share a mask, by their differences"
-    return Attempt(scale, shares, paired_interval(shares, by_chance, generator), 2, told)
+    return Attempt(scale, shares, paired_interval(shares, by_chance, generator).cut_at(1.0), 2, told)
 
 
 def by_histogram(material: Material, usual: Usual, generator: np.random.Generator) -> Attempt:
@@ -104,7 +104,7 @@ def by_histogram(material: Material, usual: Usual, generator: np.random.Generato
             break
         smallest = count
     told = f"one mask taken off all of them leaves {whole.mean():.1%} of samples within {usual.near} codes"
-    return Attempt(scale, whole, paired_interval(whole, by_chance, generator), smallest, told)
+    return Attempt(scale, whole, mean_interval(whole, generator), smallest, told)
 
 
 def bared(stored: Samples, hidden: Samples, usual: Usual) -> Floats:

@@ -148,7 +148,7 @@ def run(evidence: Evidence, stand: Stand, generator: np.random.Generator) -> Fin
     values = correlations(guesses, truths)
     by_chance = correlations(np.broadcast_to(known.mean, truths.shape), truths)
     scale = Scale(_UNIT, float(by_chance.mean()), BROKEN)
-    interval = paired_interval(values, by_chance, generator)
+    interval = paired_interval(values, by_chance, generator).cut_at(1.0)
     note = f"{_BANDS if policy.band_rows < policy.height else _WHOLE} SSIM {structure(guesses, truths):.2f}. "
     return Finding.judged(
         scale,
