@@ -292,7 +292,7 @@ def test_records_that_were_changed_are_found_with_the_key(site: Path) -> None:
     [
         (("--protection", "shuffle", "--frame-keys", "fixed"), "problem", "200 frames over 99 %"),
         (("--protection", "shuffle"), "problem", "over 40 %"),
-        (("--protection", "shuffle", "--scope", "row"), "problem", "0.60"),
+        (("--protection", "shuffle", "--scope", "row"), "problem", "0.61"),
         (("--protection", "shuffle", "--unit", "quad"), "problem", "2 x 2"),
         (("--scope", "row"), "warning", "the mask hides the values"),
         (("--scope", "band:2"), "warning", "band of 2 of 48 rows"),

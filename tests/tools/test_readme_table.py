@@ -16,7 +16,7 @@ import evidence_tables
 import label_maps
 from audit.finding import Finding, Interval, Stand, Verdict
 from audit.report import NotRun, Report
-from dated_results import newest
+from dated_results import newest, read_result
 from keyvault.errors import InputError
 from readme_table import BLOCKS, Block, renewed
 
@@ -36,6 +36,11 @@ def test_documents_state_the_newest_measurements() -> None:
         assert newest(block.results), f"there is nothing in {block.results}"
     for document, text in renewed().items():
         assert document.read_text() == text, "run python tools/readme_table.py"
+
+
+def test_table_2_has_its_verdicts_from_the_audit_beside_it() -> None:
+    paths = newest(Path(__file__).resolve().parents[2] / "docs" / "results")
+    assert read_result(paths["table2"])["audit"]["code"] == read_result(paths["audit-peers"])["code"]
 
 
 def test_the_newest_file_of_each_section_counts(tmp_path: Path) -> None:
