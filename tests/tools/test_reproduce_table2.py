@@ -1,52 +1,29 @@
-"""Table 2: what is measured, what is published, and what nobody knows."""
+"""Table 2: what is measured and kept, and what is taken from trainings and audits."""
 
 from __future__ import annotations
 
 import json
-import shlex
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
-import torch
 from click.testing import CliRunner, Result
-from torch import nn
-from torch.fx import symbolic_trace
-from torch.nn.modules.module import register_module_forward_hook
+from small_table2 import run_of
 
 import cifar10
 import reproduce_table2
-import train_cifar10
 from audit.finding import Finding, Interval, Stand, Verdict
 from audit.registry import all_peer_attacks, code_digest
 from audit.report import NotRun
 from keyvault.errors import InputError
-from measure import Comparison, Timing
 from peers.block_cipher import Images
-from peers.networks import TRAINABLE
-from peers.networks.adaptation import BlockwiseAdaptation
-from peers.registry import PEERS, Peer, Published
-from recipe import PLAIN, Recipe
+from peers.registry import PEERS, Peer
 from reproduce_table2 import main
-from sensor_sim.photograph import decode
-from table2 import inference_cost
-from table2.cost import BASELINE, compress, lossless_bytes, sizes, time_transformations
-from table2.inference_cost import measure_inference
-from table2.table import render, row, runs_of, verdict_of
-from training import input_side
 from training_runs import find_runs, unseen
-
-
-def run_of(model: str, transform: str, epochs: int = 3) -> dict[str, Any]:
-    recipe = asdict(Recipe(model, epochs, 128, 0.2, 1, "float32", transform=transform))
-    accuracy = {"held out": {"correct": 2500, "total": 5000}, "test": {"correct": 500, "total": 1000}}
-    return {"recipe": recipe, "parameters": 1234567, "accuracy": accuracy, "device": "cpu", "holds_out": True}
 
 
 @pytest.fixture
@@ -213,15 +190,6 @@ def test_all_code_of_the_project_that_costs_depend_on_decides_them() -> None:
     assert {path for path in used if not decisive & {path, *path.parents}} == set()
 
 
-def test_the_accuracy_of_the_test_file_alone_is_called_so() -> None:
-    run = run_of("shakedrop-le", "le")
-    own = render({"rows": [row("le", {}, [run], None)], "measured": [], "audit": None})
-    assert "(3000 of 6000; 95 % interval 48.74 to 51.26) | 3 epochs" in own
-    of_others = render({"rows": [row("le", {}, [run | {"holds_out": False}], None)], "measured": [], "audit": None})
-    assert "(500 of 1000; 95 % interval 46.91 to 53.09), test file | 3 epochs" in of_others
-    assert "Of a keyed network, accuracy is that of the plain network on plain images" in of_others
-
-
 def write_audit(folder: Path) -> Path:
     """A report of two peers, with two findings on one of them and one on the other."""
     path = folder / "audit.json"
@@ -363,153 +331,6 @@ def test_damaged_results_of_trainings_stop_the_table(
     refused = invoke(data, tmp_path, "--runs", str(tmp_path / "runs"))
     assert (refused.exit_code, refused.stderr.count("\n")) == (3, 1)
     assert counted == []
-
-
-def test_published_figures_are_marked_and_stand_in_for_nothing() -> None:
-    text = render({"rows": [row(name, {}, [], None) for name in PEERS], "measured": [], "audit": None})
-    lines = [line for line in text.splitlines() if line.startswith("| ") and "---" not in line][1:]
-    assert len(lines) == len(PEERS)
-    for line, peer in zip(lines, PEERS.values(), strict=True):
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        assert cells[3].startswith("not trained")
-        assert cells[-1] == "not audited"
-        if peer.published:
-            assert cells[3] == f"not trained; published: {peer.published.accuracy:.2f} %"
-            assert cells[2] == f"(published: {peer.published.parameters:.2f})"
-        else:
-            assert "published" not in line
-
-
-def test_a_peers_own_network_comes_first_then_the_longer_run() -> None:
-    runs = [
-        run_of("resnet20", "ele", 90),
-        run_of("shakedrop-ele", "ele", 2),
-        run_of("shakedrop-ele", "ele", 5),
-        run_of("shakedrop-ele", "etc", 9),
-    ]
-    chosen = [(run["recipe"]["model"], run["recipe"]["epochs"]) for run in runs_of("ele", runs)]
-    assert chosen == [("shakedrop-ele", 5), ("shakedrop-ele", 2), ("resnet20", 90)]
-
-
-def test_inference_is_that_of_the_network_which_was_trained() -> None:
-    costs = {"inference": {"parameters": 28_500_000, "ratio": 16.86}}
-    table = [
-        row("le", costs, [run_of(model, "le")] if model else [], None) for model in ("", "shakedrop-le", "resnet20")
-    ]
-    text = render({"rows": table, "measured": [], "audit": None})
-    lines = [line for line in text.splitlines() if line.startswith("| LE")]
-    assert ["16.86" in line for line in lines] == [True, True, False]
-
-
-def test_a_keyed_networks_runs_are_those_on_plain_images() -> None:
-    plain, shuffled, other = (
-        run_of("preresnet110", "none"),
-        run_of("preresnet110", "pixel-shuffle"),
-        run_of("vgg16", "none"),
-    )
-    assert runs_of("pixel-shuffle", [shuffled, other, plain]) == [plain]
-
-
-def test_the_worst_verdict_counts() -> None:
-    def worst(found: list[dict[str, str]], name: str = "le") -> str:
-        verdict = verdict_of(name, found)
-        return f"{verdict['verdict']} {verdict['with_this_verdict']}/{verdict['attacks']}" if verdict else ""
-
-    findings = [{"policy": "peer:le", "verdict": verdict} for verdict in ("pass", "warn", "inconclusive")]
-    fail = {"policy": "peer:le", "verdict": "fail"}
-    assert worst(findings) == "warn 1/3"
-    assert worst([*findings, fail, fail]) == "fail 2/5"
-    assert worst([*findings, {**fail, "policy": "le"}]) == "warn 1/3"  # a policy's name
-    assert worst(findings, "ele") == ""
-
-
-def test_verdicts_have_one_order() -> None:
-    order = [str(verdict) for verdict in Verdict]
-    for number in range(len(order)):
-        told = verdict_of("le", [{"policy": "peer:le", "verdict": verdict} for verdict in reversed(order[number:])])
-        assert told == {"verdict": order[number], "attacks": len(order) - number, "with_this_verdict": 1}
-    with pytest.raises(InputError, match="'broken' is not a verdict"):
-        verdict_of("le", [{"policy": "peer:le", "verdict": "broken"}])
-
-
-def test_files_are_lossless_and_shuffled_images_larger(tmp_path: Path) -> None:
-    ramp = np.linspace(0, 255, 32).astype(np.uint8)
-    image = np.stack([np.tile(ramp, (32, 1)), np.tile(ramp[:, None], (1, 32)), np.full((32, 32), 9, np.uint8)], axis=2)
-    for form in ("png", "webp"):
-        path = tmp_path / f"image.{form}"
-        path.write_bytes(lossless_bytes(image, form))
-        np.testing.assert_array_equal(decode(path), image)
-    peer = PEERS["pixel-shuffle"]
-    found = compress(peer, peer.protection(1).transform, image[None])
-    assert found.plain == sizes(image[None])
-    assert min(found.png_ratio, found.webp_ratio) > 1.5
-
-
-def test_grey_based_images_are_stored_as_one_grey_image(tmp_path: Path) -> None:
-    images = np.random.default_rng(3).integers(0, 256, (2, 32, 32, 3), np.uint8)
-    stored = PEERS["etc-grey"].stored(images)
-    assert stored.shape == (2, 32, 96)
-    np.testing.assert_array_equal(stored[1, :, 32:64], images[1, :, :, 1])
-    assert PEERS["etc"].stored(images) is images
-    path = tmp_path / "grey.png"
-    path.write_bytes(lossless_bytes(stored[0], "png"))
-    np.testing.assert_array_equal(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), stored[0])
-
-
-def test_transformations_take_turns_and_are_held_against_a_pixel_shuffle() -> None:
-    images = np.zeros((3, 32, 32, 3), np.uint8)
-    found = time_transformations({"le": PEERS["le"]}, images, seed=1, rounds=2)
-    assert found.keys() == {BASELINE, "le"}
-    assert found[BASELINE].ratio == 1
-    assert (found["le"].images, found["le"].rounds) == (3, 2)
-
-
-def test_a_peer_says_where_its_published_figures_are() -> None:
-    text = render({"rows": [row(name, {}, [], None) for name in PEERS], "measured": [], "audit": None})
-    note = "the published figures are of 224 x 224 in 16 x 16 blocks, in the next row."
-    assert [line for line in text.splitlines() if line.endswith(note)] == [f"- {PEERS['privconv'].title}: {note}"]
-    names = list(PEERS)
-    assert PEERS[names[names.index("privconv") + 1]].published == Published(5.35, 92.65)
-    assert f"- {PEERS['etc'].title}: 5.35 M is what the paper prints" in text
-
-
-def test_every_network_of_a_peer_has_the_command_that_trains_it() -> None:
-    text = render({"rows": [row(name, {}, [], None) for name in PEERS], "measured": [], "audit": None})
-    commands = [line.partition("`")[2].rstrip("`") for line in text.splitlines() if "tools/train_cifar10.py" in line]
-    own = {name: peer for name, peer in PEERS.items() if peer.network}
-    assert len(commands) == len(own)
-    for command, (name, peer) in zip(commands, own.items(), strict=True):
-        given = train_cifar10.main.make_context("train_cifar10", shlex.split(command)[2:]).params
-        assert (given["model"], given["private"]) == (peer.network, PLAIN)
-        assert given["transform"] == (PLAIN if peer.keyed else name)
-        assert input_side(given["model"], given["transform"]) == peer.side
-        assert given["lr"] == (0.02 if name.startswith("privconv") else 0.2)
-
-
-def test_networks_are_timed_as_one_would_run_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    things: dict[str, Callable[[], object]] = {}
-
-    def note(_title: str, given: dict[str, Callable[[], object]], **_options: Any) -> Comparison:
-        things.update(given)
-        return Comparison("", "", 1, tuple(Timing(name, 1.0, 1.0, 1.0) for name in given))
-
-    monkeypatch.setattr(inference_cost, "compare", note)
-    assert measure_inference(replace(PEERS["le"], network="preresnet110"), batch=1, rounds=1) is not None
-    norms = sum(isinstance(module, nn.BatchNorm2d) for module in TRAINABLE["preresnet110"]().modules())
-    assert things.keys() == {"baseline", "network"}
-    for thing in things.values():
-        ran: list[nn.Module] = []
-        counting = register_module_forward_hook(lambda module, _x, _y, ran=ran: ran.append(module))
-        thing()
-        counting.remove()
-        assert 0 < sum(isinstance(module, nn.BatchNorm2d) for module in ran) < 0.6 * norms  # the others are folded
-
-
-def test_an_adaptation_network_can_be_traced_as_folding_does() -> None:
-    network = BlockwiseAdaptation().eval()
-    x = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    with torch.inference_mode():
-        torch.testing.assert_close(symbolic_trace(network)(x), network(x))
 
 
 @pytest.mark.full
